@@ -1,0 +1,455 @@
+"""The kit that each vendor's stand-in is built from: plain handler functions on a real port.
+
+A vendor subclasses Sandbox, marks handlers with `@route`, keeps its state in plain dicts, and says
+how it signs people in, limits them and words its errors. The kit brings the socket, the order of
+things, the log of calls, the faults, the snapshot, and pages that people can look at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import json
+import re
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from urllib.parse import parse_qs, unquote
+
+from ..errors import HubError
+from .faults import BEFORE, Asked, Fault, Faults
+from .page import POLICY, VendorPage, list_html, record_html, style
+
+if TYPE_CHECKING:
+    from .server import Server
+    from .world import World
+
+Outcome = Literal["ok", "revoked", "expired", "noscope", "unknown"]
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Headers(Mapping[str, str]):
+    """Header values by name, in whatever case."""
+
+    def __init__(self, items: Sequence[tuple[str, str]] = ()) -> None:
+        self._values = {name.lower(): value for name, value in items}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as a handler sees it; `path` is decoded and has no query."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The body as JSON; Refused with the vendor's own 400 when it is none."""
+        try:
+            return json.loads(self.body or b"null")
+        except ValueError as error:
+            raise BadBody(str(error)) from error
+
+    def form(self) -> Mapping[str, list[str]]:
+        """The fields of a form body; blank values count."""
+        return parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+    def param(self, name: str, default: str | None = None) -> str | None:
+        """The first value of a query parameter, else of a form field."""
+        values = self.query.get(name)
+        if not values and "form" in self.headers.get("content-type", ""):
+            values = self.form().get(name)
+        return values[0] if values else default
+
+    @property
+    def principal(self) -> str | None:
+        """Who calls: the bearer token, or the decoded `user:password`; None without either."""
+        scheme, _, value = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                return base64.b64decode(value).decode("utf-8")
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+        return value or None if scheme.lower() == "bearer" else None
+
+
+@dataclass
+class Reply:
+    """An answer: JSON, or HTML, or nothing but a status."""
+
+    status: int = 200
+    json: object | None = None
+    html: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def content(self) -> bytes:
+        """The body as it goes over the wire."""
+        if self.html is not None:
+            return self.html.encode()
+        return b"" if self.json is None else json.dumps(self.json, ensure_ascii=False).encode()
+
+    def content_type(self) -> str:
+        """What the body is called, unless a header says otherwise."""
+        return "text/html; charset=utf-8" if self.html is not None else "application/json"
+
+
+class Refused(Exception):
+    """Raised anywhere inside a handler to answer with this reply at once."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"answered with {reply.status}")
+        self.reply = reply
+
+
+class BadBody(Exception):
+    """The body is not the JSON that was due."""
+
+
+@dataclass(frozen=True)
+class LoggedCall:
+    """A call that arrived; `applied` says that the handler ran and did not refuse it."""
+
+    index: int
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    body: bytes
+    status: int
+    applied: bool
+    fault: str | None
+    is_write: bool
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Reply])
+
+
+def route(method: str, path: str) -> Callable[[Handler], Handler]:
+    """Mark a handler: `{name}` in the path is one segment, or part of one, and becomes an argument.
+
+    The route with fewer placeholders wins, counted from the left. Marks may be stacked.
+    """
+
+    def mark(handler: Handler) -> Handler:
+        marks = [*getattr(handler, "__hub_routes__", ()), (method, path)]
+        handler.__hub_routes__ = marks  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Route:
+    """A compiled route; sorted so that the most specific one comes first."""
+
+    method: str
+    path: str
+    handler: str
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The path as an expression (`re` keeps the compiled ones)."""
+        parts = re.split(r"\{(\w+)\}", self.path)
+        texts = [f"(?P<{p}>[^/]+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts)]
+        return re.compile("".join(texts))
+
+    @property
+    def vagueness(self) -> list[int]:
+        """For each segment 0 when literal, 1 when partly, 2 when anything fits."""
+        segments = self.path.split("/")
+        return [0 if "{" not in s else 2 if re.fullmatch(r"\{\w+\}", s) else 1 for s in segments]
+
+
+def token_outcome(token: str | None, good: str) -> Outcome:
+    """What a credential is worth: the printed one is good, three named bad ones are known."""
+    if token == good:
+        return "ok"
+    for bad in ("revoked", "expired", "noscope"):
+        if token == f"{good}_{bad}":
+            return bad
+    return "unknown"
+
+
+class Window:
+    """A rate limit of `calls` in any stretch of `per_s` seconds."""
+
+    def __init__(self, calls: int, per_s: float, clock: Callable[[], datetime]) -> None:
+        self.calls = calls
+        self.per_s = per_s
+        self.clock = clock
+        self._taken: deque[datetime] = deque()
+
+    def take(self) -> float | None:
+        """None when the call may pass; else the seconds until the next one may."""
+        now = self.clock()
+        while self._taken and (now - self._taken[0]).total_seconds() >= self.per_s:
+            self._taken.popleft()
+        if len(self._taken) < self.calls:
+            self._taken.append(now)
+            return None
+        return self.per_s - (now - self._taken[0]).total_seconds()
+
+    @property
+    def left(self) -> int:
+        """How many calls may still pass now."""
+        return self.calls - len(self._taken)
+
+
+class Sandbox:
+    """The base of every vendor's stand-in.
+
+    Handlers run one at a time under `lock`. `kept` names the attributes that are the vendor's
+    state: plain JSON values with text keys. `reads` are expressions of paths that read although
+    their method writes (a search by POST).
+    """
+
+    vendor: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    default_port: ClassVar[int] = 0
+    kept: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
+    remembers: ClassVar[int] = 20_000
+    routes: ClassVar[tuple[Route, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        marked = {n: getattr(getattr(cls, n), "__hub_routes__", ()) for n in dir(cls)}
+        routes = [Route(m, path, name) for name, marks in marked.items() for m, path in marks]
+        cls.routes = tuple(sorted(routes, key=lambda r: r.vagueness))
+
+    def __init__(self, *, clock: Callable[[], datetime], seed: int = 7) -> None:
+        self.clock = clock
+        self.seed = seed
+        self.random = Random(seed)
+        self.lock = threading.RLock()
+        self.faults = Faults(seed)
+        self.calls: deque[LoggedCall] = deque(maxlen=self.remembers)
+        self.crashes: list[str] = []
+        self._count = 0
+        self._server: Server | None = None
+
+    # --- what a vendor says of itself ----------------------------------------------------------
+
+    def load(self, world: World) -> None:
+        """Turn the vendor-neutral world into this vendor's state."""
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What is printed for people and tests: exactly these are accepted."""
+        return {}
+
+    def connection_file(self) -> dict[str, Any]:
+        """The vendor's part of a connection's YAML file; secrets only as `env:NAME`."""
+        return {}
+
+    def secrets(self) -> Mapping[str, str]:
+        """The values of the names that `connection_file` refers to."""
+        return {}
+
+    def authenticate(self, call: Call) -> Reply | None:
+        """None when the caller may go on, else the vendor's refusal."""
+        return None
+
+    def rate_limit(self, call: Call) -> Reply | None:
+        """None when there is room, else the vendor's 429."""
+        return None
+
+    def error(self, call: Call, status: int, message: str) -> Reply:
+        """An error in the vendor's own shape; faults and the kit itself word theirs by it."""
+        return Reply(status, {"error": message})
+
+    def not_found(self, call: Call) -> Reply:
+        """The vendor's answer to an address it does not have."""
+        return self.error(call, 404, f"There is nothing at {call.path}.")
+
+    def page(self, call: Call) -> VendorPage:
+        """What people see: the accounts with the hub's fields and tasks."""
+        return VendorPage(self.title)
+
+    # --- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The whole vendor as JSON: what `kept` names, and where chance stands."""
+        with self.lock:
+            kept = {name: getattr(self, name) for name in self.kept}
+            version, numbers, gauss = self.random.getstate()
+            copied: dict[str, Any] = json.loads(
+                json.dumps({"kept": kept, "random": [version, list(numbers), gauss]})
+            )
+            return copied
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `state` returned, here or in an earlier process."""
+        version, numbers, gauss = state["random"]
+        with self.lock:
+            self.random.setstate((version, tuple(numbers), gauss))
+            for name in self.kept:
+                setattr(self, name, copy.deepcopy(state["kept"][name]))
+
+    def writes(self) -> list[LoggedCall]:
+        """The logged calls that could change something."""
+        return [call for call in list(self.calls) if call.is_write]
+
+    def is_write(self, method: str, path: str) -> bool:
+        """Whether a call with this method and path could change something."""
+        return method in WRITES and not any(re.search(read, path) for read in self.reads)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def start(self, port: int = 0) -> None:
+        """Listen on 127.0.0.1; 0 takes any free port. PORT_IN_USE when it is taken."""
+        from .server import Server
+
+        try:
+            self._server = Server(self, port)
+        except OSError as error:
+            raise HubError(
+                f"Port {port} on 127.0.0.1, meant for the {self.title} sandbox, is in use",
+                do="Stop the other program, or choose other ports with `--port-base`",
+                code="PORT_IN_USE",
+            ) from error
+        self._server.begin()
+
+    def stop(self) -> None:
+        """Stop listening and cut what is still open; the state stays."""
+        if self._server is not None:
+            self._server.end()
+            self._server = None
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox listens, without a slash at the end."""
+        if self._server is None:
+            raise HubError(f"The {self.title} sandbox is not started", do="Call start() first")
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def __enter__(self) -> Self:
+        if self._server is None:
+            self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- one call ------------------------------------------------------------------------------
+
+    def answer(self, call: Call) -> tuple[Reply, Fault | None]:
+        """The reply to a call, and the fault that the transport still has to play."""
+        if (shown := self._shown(call)) is not None:
+            return shown, None
+        is_write = self.is_write(call.method, call.path)
+        fault = self.faults.pick(Asked(call.method, call.path, is_write))
+        if fault is not None and fault.kind in BEFORE:
+            reply, ran = self._instead(call, fault), False
+        else:
+            reply, ran = self._run(call)
+            if fault is not None and fault.kind == "twice":
+                reply, ran = self._run(call)
+            if fault is not None and fault.kind == "applied_5xx":
+                shown_status = int(fault.number("status", 502))
+                applied_reply = self.error(call, shown_status, "Something went wrong here.")
+                self._log(call, applied_reply.status, ran and reply.status < 400, fault, is_write)
+                return applied_reply, fault
+        self._log(call, reply.status, ran and reply.status < 400, fault, is_write)
+        return reply, fault
+
+    def _log(
+        self, call: Call, status: int, applied: bool, fault: Fault | None, is_write: bool
+    ) -> None:
+        with self.lock:
+            self.calls.append(
+                LoggedCall(
+                    self._count,
+                    call.method,
+                    call.path,
+                    call.query,
+                    call.body,
+                    status,
+                    applied,
+                    fault.kind if fault else None,
+                    is_write,
+                )
+            )
+            self._count += 1
+
+    def _run(self, call: Call) -> tuple[Reply, bool]:
+        """The reply, and whether a handler ran."""
+        with self.lock:
+            if (refusal := self.authenticate(call) or self.rate_limit(call)) is not None:
+                return refusal, False
+            for known in self.routes:
+                match = known.pattern.fullmatch(call.path)
+                if known.method == call.method and match:
+                    return self._handle(known.handler, call, match.groupdict()), True
+            return self.not_found(call), False
+
+    def _handle(self, name: str, call: Call, parts: Mapping[str, str]) -> Reply:
+        try:
+            reply: Reply = getattr(self, name)(call, **parts)
+        except Refused as refused:
+            return refused.reply
+        except BadBody as bad:
+            return self.error(call, 400, f"The body is not valid JSON: {bad}.")
+        except Exception:  # noqa: BLE001  a broken handler must show, not kill the connection
+            self.crashes.append(traceback.format_exc())
+            return self.error(call, 500, f"The sandbox itself failed in {name}.")
+        return reply
+
+    def _instead(self, call: Call, fault: Fault) -> Reply:
+        """What is answered by faults that let nothing happen."""
+        match fault.kind:
+            case "rate_limited":
+                reply = self.error(call, 429, "Too many requests.")
+                if (after := fault.text("retry_after")) is not None:
+                    reply.headers["Retry-After"] = after
+                return reply
+            case "unauthorized":
+                return self.error(call, 401, "The credentials are not accepted.")
+            case "forbidden":
+                return self.error(call, 403, "The credentials lack a permission.")
+            case "html":
+                return Reply(html="<!doctype html><title>Sign in</title><h1>Please sign in</h1>")
+            case "redirect":
+                return Reply(302, headers={"Location": fault.text("to") or "http://192.0.2.1/"})
+            case _:
+                status = int(fault.number("status", 500))
+                return self.error(call, status, "Something went wrong here.")
+
+    def _shown(self, call: Call) -> Reply | None:
+        """The pages for people; None when the call is for the vendor's API."""
+        if call.method not in ("GET", "HEAD"):
+            return None
+        headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+        if call.path == "/style.css":
+            return Reply(html=style(), headers=headers | {"Content-Type": "text/css"})
+        with self.lock:
+            if call.path == "/":
+                return Reply(html=list_html(self.page(call)), headers=headers)
+            if match := re.fullmatch(r"/record/([^/]+)/([^/]+)", call.path):
+                page = self.page(call)
+                for record in page.records:
+                    if (record.object, record.id) == match.groups():
+                        return Reply(html=record_html(page, record), headers=headers)
+                return Reply(404, html=list_html(page), headers=headers)
+        return None
+
+
+def decoded_path(path: str) -> str:
+    """A path as handlers see it."""
+    return unquote(path)
