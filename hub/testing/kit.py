@@ -7,20 +7,22 @@ things, the log of calls, the faults, the snapshot, and pages that people can lo
 
 from __future__ import annotations
 
-import base64
 import binascii
 import copy
 import json
 import re
 import threading
 import traceback
+from base64 import b32encode, b64decode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from ..errors import HubError
 from .faults import BEFORE, Asked, Fault, Faults
@@ -28,7 +30,7 @@ from .page import POLICY, VendorPage, list_html, record_html, style
 
 if TYPE_CHECKING:
     from .server import Server
-    from .world import World
+    from .world import Tool, World
 
 Outcome = Literal["ok", "revoked", "expired", "noscope", "unknown"]
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -84,7 +86,7 @@ class Call:
         scheme, _, value = self.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
-                return base64.b64decode(value).decode("utf-8")
+                return b64decode(value).decode("utf-8")
             except (binascii.Error, UnicodeDecodeError):
                 return None
         return value or None if scheme.lower() == "bearer" else None
@@ -111,7 +113,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """Raised anywhere inside a handler to answer with this reply at once."""
+    """Raised anywhere inside a handler or `authenticate` to answer with this reply at once."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"answered with {reply.status}")
@@ -162,9 +164,9 @@ class Route:
     path: str
     handler: str
 
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The path as an expression (`re` keeps the compiled ones)."""
+        """The path as an expression."""
         parts = re.split(r"\{(\w+)\}", self.path)
         texts = [f"(?P<{p}>[^/]+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts)]
         return re.compile("".join(texts))
@@ -184,6 +186,18 @@ def token_outcome(token: str | None, good: str) -> Outcome:
         if token == f"{good}_{bad}":
             return bad
     return "unknown"
+
+
+def company_id(tool: Tool, key: str) -> str:
+    """The id that a company of the world has in a tool, so that each stand-in can name another's.
+
+    HubSpot and Zendesk count, Stripe has `cus_…`, the product's own usage has `ws_…`.
+    """
+    digest = sha256(f"{tool}/{key}".encode()).digest()
+    if tool in ("crm", "desk"):
+        return str(10**12 + int.from_bytes(digest[:5], "big"))
+    prefix = "cus_" if tool == "billing" else "ws_"
+    return prefix + b32encode(digest).decode()[:14].capitalize()
 
 
 class Window:
@@ -214,7 +228,7 @@ class Window:
 class Sandbox:
     """The base of every vendor's stand-in.
 
-    Handlers run one at a time under `lock`. `kept` names the attributes that are the vendor's
+    Handlers run one at a time under `lock`; what one could not handle is in `crashes`. `kept` names the attributes that are the vendor's
     state: plain JSON values with text keys. `reads` are expressions of paths that read although
     their method writes (a search by POST).
     """
@@ -241,6 +255,7 @@ class Sandbox:
         self.faults = Faults(seed)
         self.calls: deque[LoggedCall] = deque(maxlen=self.remembers)
         self.crashes: list[str] = []
+        self.changes = 0
         self._count = 0
         self._server: Server | None = None
 
@@ -355,61 +370,60 @@ class Sandbox:
             return shown, None
         is_write = self.is_write(call.method, call.path)
         fault = self.faults.pick(Asked(call.method, call.path, is_write))
-        if fault is not None and fault.kind in BEFORE:
-            reply, ran = self._instead(call, fault), False
-        else:
-            reply, ran = self._run(call)
+        with self.lock:
+            if fault is not None and fault.kind in BEFORE:
+                reply, applied = self._instead(call, fault), False
+            else:
+                reply, applied = self._run(call)
             if fault is not None and fault.kind == "twice":
-                reply, ran = self._run(call)
+                reply, _ = self._run(call)
             if fault is not None and fault.kind == "applied_5xx":
-                shown_status = int(fault.number("status", 502))
-                applied_reply = self.error(call, shown_status, "Something went wrong here.")
-                self._log(call, applied_reply.status, ran and reply.status < 400, fault, is_write)
-                return applied_reply, fault
-        self._log(call, reply.status, ran and reply.status < 400, fault, is_write)
+                status = int(fault.number("status", 502))
+                reply = self.error(call, status, "Something went wrong here.")
+            self._log(call, reply.status, applied, fault, is_write)
         return reply, fault
 
     def _log(
         self, call: Call, status: int, applied: bool, fault: Fault | None, is_write: bool
     ) -> None:
-        with self.lock:
-            self.calls.append(
-                LoggedCall(
-                    self._count,
-                    call.method,
-                    call.path,
-                    call.query,
-                    call.body,
-                    status,
-                    applied,
-                    fault.kind if fault else None,
-                    is_write,
-                )
+        self.calls.append(
+            LoggedCall(
+                index=self._count,
+                method=call.method,
+                path=call.path,
+                query=call.query,
+                body=call.body,
+                status=status,
+                applied=applied,
+                fault=fault.kind if fault else None,
+                is_write=is_write,
             )
-            self._count += 1
+        )
+        self._count += 1
+        self.changes += applied and is_write
 
     def _run(self, call: Call) -> tuple[Reply, bool]:
-        """The reply, and whether a handler ran."""
-        with self.lock:
-            if (refusal := self.authenticate(call) or self.rate_limit(call)) is not None:
-                return refusal, False
-            for known in self.routes:
-                match = known.pattern.fullmatch(call.path)
-                if known.method == call.method and match:
-                    return self._handle(known.handler, call, match.groupdict()), True
-            return self.not_found(call), False
-
-    def _handle(self, name: str, call: Call, parts: Mapping[str, str]) -> Reply:
+        """The vendor's reply, and whether a handler did what was asked."""
         try:
-            reply: Reply = getattr(self, name)(call, **parts)
+            refusal = self.authenticate(call) or self.rate_limit(call)
+            if refusal is not None:
+                return refusal, False
+            reply = self._handled(call)
         except Refused as refused:
-            return refused.reply
+            reply = refused.reply
         except BadBody as bad:
-            return self.error(call, 400, f"The body is not valid JSON: {bad}.")
+            reply = self.error(call, 400, f"The body is not valid JSON: {bad}.")
         except Exception:  # noqa: BLE001  a broken handler must show, not kill the connection
             self.crashes.append(traceback.format_exc())
-            return self.error(call, 500, f"The sandbox itself failed in {name}.")
-        return reply
+            reply = self.error(call, 500, f"The {self.title} sandbox itself failed.")
+        return reply, reply.status < 400
+
+    def _handled(self, call: Call) -> Reply:
+        for known in self.routes:
+            if known.method == call.method and (match := known.pattern.fullmatch(call.path)):
+                reply: Reply = getattr(self, known.handler)(call, **match.groupdict())
+                return reply
+        return self.not_found(call)
 
     def _instead(self, call: Call, fault: Fault) -> Reply:
         """What is answered by faults that let nothing happen."""
@@ -448,8 +462,3 @@ class Sandbox:
                         return Reply(html=record_html(page, record), headers=headers)
                 return Reply(404, html=list_html(page), headers=headers)
         return None
-
-
-def decoded_path(path: str) -> str:
-    """A path as handlers see it."""
-    return unquote(path)
