@@ -1,7 +1,8 @@
 """The seeded world: companies, people, money, tickets and usage that every sandbox is filled from.
 
 Vendor-neutral and frozen. A connector's `sandbox` turns a World into its vendor's state and derives
-the vendor's ids from the keys here ("c001" and so on), which are stable for a scenario and seed.
+the vendor's ids from the keys here, which are opaque text and stable for a scenario and seed
+("c001", but "A-2e4581" in `ravenstack`, which also repeats some keys of usage rows, as its files do).
 The world ends on the evening before `as_of`, in `zone`. `truth` is what a test may hold the hub to;
 no sandbox shows it.
 """
@@ -19,6 +20,13 @@ Tool: TypeAlias = Literal["crm", "desk", "billing", "usage"]
 """The kinds of tool a company can be in; HubSpot is the crm, Zendesk the desk, Stripe billing."""
 
 TOOLS: tuple[Tool, ...] = ("crm", "desk", "billing", "usage")
+
+LOGIN = "login"
+FEATURES = (
+    "report_created", "dashboard_viewed", "data_exported",
+    "automation_edited", "teammate_invited", "comment_added",
+)  # fmt: skip
+"""The events of a generated world's usage: a log-in, and six features of the product."""
 
 Interval: TypeAlias = Literal["month", "year"]
 
@@ -45,7 +53,8 @@ class Company:
     events name the domain, or just the person's e-mail when there is no domain).
 
     `payer_key` is the company that pays (an agency), None when it pays itself. With `duplicate_of`
-    this is a second record of that company in the same tool, and its `truth` is that company's.
+    this is one more record of that company: a second one in a tool, or its only one there, spelled
+    so that nothing sure joins it. Its `truth` is that company's.
     """
 
     key: str
@@ -180,13 +189,18 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class UsageDay:
-    """How often one event was seen on one day of `zone`; "login" rows name the person."""
+    """How often one event was seen on one day of `zone`; `LOGIN` rows name the person.
+
+    `key` is the source's own row id where it has one; without it company, person, day and event
+    together are unique.
+    """
 
     company_key: str
     person_key: str | None
     day: date
     event: str
     count: int
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
