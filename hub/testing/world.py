@@ -1,8 +1,8 @@
 """The seeded world: companies, people, money, tickets and usage that every sandbox is filled from.
 
 Vendor-neutral and frozen. A connector's `sandbox` turns a World into its vendor's state and derives
-the vendor's ids from the keys here, which are opaque text and stable for a scenario and seed
-("c001", but "A-2e4581" in `ravenstack`, which also repeats some keys of usage rows, as its files do).
+the vendor's ids from the keys here. Keys are opaque text ("c001", but "A-2e4581" in `ravenstack`)
+and stable for a scenario and seed; `ravenstack` repeats some keys of usage rows, as its files do.
 The world ends on the evening before `as_of`, in `zone`. `truth` is what a test may hold the hub to;
 no sandbox shows it.
 """
