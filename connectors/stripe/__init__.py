@@ -56,7 +56,7 @@ class Stripe(Reads, Writes):
         """Permissions by Stripe's own names, found by trying with all that will be asked for."""
         for name in (*EXPAND, "events"):
             try:
-                next(pages(self.http, f"/v1/{name}", expand=EXPAND.get(name, ()), limit=1))
+                next(pages(self.http, f"/v1/{name}", {"limit": 1}, expand=EXPAND.get(name, ())))
             except PermissionMissing as refused:
                 yield refused.permission or f"{name.capitalize()}: read"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from hub import Answer, Http, HubError, Limit, ReadRefused, ReconnectNeeded, Row, Rows, ScopeMissing
 
@@ -11,6 +12,9 @@ from .settings import StripeSettings
 
 API = "https://api.stripe.com"
 PAGE = 100
+
+Params: TypeAlias = Mapping[str, object]
+NOTHING: Params = {}
 
 ENDPOINTS = ("customers", "subscriptions", "invoices", "charges", "events")
 
@@ -87,7 +91,9 @@ def _error(answer: Answer) -> Mapping[str, object]:
     return error if isinstance(error, Mapping) else {}
 
 
-def pages(http: Http, path: str, *, expand: Sequence[str] = (), **params: object) -> Iterator[Rows]:
+def pages(
+    http: Http, path: str, params: Params = NOTHING, *, expand: Sequence[str] = ()
+) -> Iterator[Rows]:
     """A list from its newest row to its oldest, a page at a time; the last page may be empty.
 
     The cursor is the last id seen, so rows that arrive meanwhile push nothing past it.

@@ -301,9 +301,7 @@ class Billing:
         if held["status"] == "paid":
             raise BadRequest("Invoice is already paid")
         if held["status"] != "open":
-            raise BadRequest(
-                f"This invoice is {held['status']}; only an open one can be changed so."
-            )
+            raise BadRequest(f"This needs an open invoice; this one is {held['status']}.")
         return held
 
     def _close(self, invoice: Obj, status: str, moment: str, **amounts: int) -> None:
@@ -315,7 +313,7 @@ class Billing:
         self._emit(f"invoice.{word}", invoice)
 
     def _follow_invoice(self, invoice: Obj) -> None:
-        """A subscription is past due, and its customer delinquent, while a tried invoice is open."""
+        """While a tried invoice is open, subscription and customer are past due and delinquent."""
         subscription = invoice["parent"]["subscription_details"]["subscription"]
         held = self.objects["subscription"].get(subscription)
         owing = any(

@@ -51,6 +51,10 @@ def _fields(*names: str) -> dict[str, Callable[[Obj], Any]]:
     return {name: _field(name) for name in names}
 
 
+def _is_active(obj: Obj) -> str:
+    return str(obj["active"]).lower()
+
+
 def _subscription_of(invoice: Obj) -> Any:
     return ((invoice.get("parent") or {}).get("subscription_details") or {}).get("subscription")
 
@@ -73,10 +77,8 @@ RESOURCES: Mapping[str, Resource] = {
     "invoice_payments": Resource("invoice_payment", _fields("invoice", "status")),
     "charges": Resource("charge", _fields("customer", "payment_intent")),
     "payment_intents": Resource("payment_intent", _fields("customer")),
-    "products": Resource("product", {"active": lambda p: str(p["active"]).lower()}),
-    "prices": Resource(
-        "price", {"active": lambda p: str(p["active"]).lower(), **_fields("product")}
-    ),
+    "products": Resource("product", {"active": _is_active}),
+    "prices": Resource("price", {"active": _is_active, **_fields("product")}),
     "events": Resource("event", {}),
 }
 
@@ -149,9 +151,7 @@ def missing(kind: str, id: str, param: str = "id", status: int = 404) -> BadRequ
 def _limit(params: Params) -> int:
     text = first(params, "limit") or "10"
     if not text.isdigit():
-        raise BadRequest(
-            f"Invalid integer: {text}", param="limit", code="parameter_invalid_integer"
-        )
+        raise _not_an_integer(text, "limit")
     if not 1 <= int(text) <= 100:
         raise BadRequest(
             f"This value must be between 1 and 100 (it currently is '{text}').",
@@ -159,6 +159,10 @@ def _limit(params: Params) -> int:
             code="parameter_invalid_integer",
         )
     return int(text)
+
+
+def _not_an_integer(text: str, param: str) -> BadRequest:
+    return BadRequest(f"Invalid integer: {text}", param=param, code="parameter_invalid_integer")
 
 
 # --- filters ----------------------------------------------------------------------------------
@@ -199,7 +203,7 @@ COMPARE: Mapping[str, Callable[[int, int], bool]] = {
 def _in_time(field: str, name: str, text: str) -> Callable[[Obj], bool]:
     match = re.fullmatch(r"\w+(?:\[(gt|gte|lt|lte)\])?", name)
     if match is None or not text.isdigit():
-        raise BadRequest(f"Invalid integer: {text}", param=name, code="parameter_invalid_integer")
+        raise _not_an_integer(text, name)
     compare, bound = COMPARE[match[1] or ""], int(text)
     in_items = field.startswith("current_period")
 

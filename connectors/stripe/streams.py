@@ -175,7 +175,7 @@ class Reads(Connector[StripeSettings]):
     def _in_full(self, name: str, **params: object) -> Iterator[Page]:
         # This list comes newest first: no checkpoint until the last page, or a stop in between
         # would leave the older rows unread.
-        found = pages(self.http, f"/v1/{name}", expand=EXPAND[name], **params)
+        found = pages(self.http, f"/v1/{name}", params, expand=EXPAND[name])
         rows = next(found)
         for following in found:
             yield Page(rows)
@@ -187,22 +187,20 @@ class Reads(Connector[StripeSettings]):
         return [row for row in found if row is not None]
 
     def _ids(self, name: str, **params: object) -> Iterator[Sequence[str]]:
-        for rows in pages(self.http, f"/v1/{name}", **params):
+        for rows in pages(self.http, f"/v1/{name}", params):
             yield [str(row["id"]) for row in rows]
 
     def _where_the_feed_stands(self) -> Position:
-        newest = next(pages(self.http, "/v1/events", **{"types[]": EVENT_TYPES}))
+        newest = next(pages(self.http, "/v1/events", {"types[]": EVENT_TYPES}))
         return FeedPosition(0).after(newest).no_older_than(self._quiet_since()).stored()
 
     def _news_after(self, position: FeedPosition) -> list[Row]:
-        found = pages(
-            self.http,
-            "/v1/events",
-            **{"types[]": EVENT_TYPES, "created[gte]": position.created - OVERLAP_S},
-        )
+        since = position.created - OVERLAP_S
+        asked = {"types[]": EVENT_TYPES, "created[gte]": since}
+        found = pages(self.http, "/v1/events", asked)
         seen = position.seen
         news = {e["id"]: _short(e) for rows in found for e in rows if e["id"] not in seen}
-        return sorted(reversed(news.values()), key=lambda event: int(event["created"]))
+        return sorted(news.values(), key=lambda event: int(event["created"]))
 
     def _quiet_since(self) -> int:
         # Without news the position still moves, or a quiet month would look like a gap. A day is
