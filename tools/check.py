@@ -30,7 +30,7 @@ STEPS = (
     Step("types", ("mypy",)),
     Step("who may import whom", ("lint-imports", "--no-cache")),
     Step("house rules", ("python", "tools/house.py")),
-    Step("tests", ("python", "-m", "pytest", "tests"), speaks=True),
+    Step("tests", ("python", "-m", "pytest", "--randomly-seed=1", "tests"), speaks=True),
 )
 
 
