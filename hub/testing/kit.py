@@ -228,9 +228,10 @@ class Window:
 class Sandbox:
     """The base of every vendor's stand-in.
 
-    Handlers run one at a time under `lock`; what one could not handle is in `crashes`. `kept` names the attributes that are the vendor's
-    state: plain JSON values with text keys. `reads` are expressions of paths that read although
-    their method writes (a search by POST).
+    Handlers run one at a time under `lock`; the traces of those that failed are in `crashes`.
+    `kept` names the attributes that are the vendor's state: plain JSON values with text keys.
+    `reads` are expressions of paths that read although their method writes (a search by POST).
+    `changes` counts the writes that were applied.
     """
 
     vendor: ClassVar[str] = ""
@@ -454,11 +455,11 @@ class Sandbox:
             return Reply(html=style(), headers=headers | {"Content-Type": "text/css"})
         with self.lock:
             if call.path == "/":
-                return Reply(html=list_html(self.page(call)), headers=headers)
+                return Reply(html=list_html(self.page(call), call.param("show")), headers=headers)
             if match := re.fullmatch(r"/record/([^/]+)/([^/]+)", call.path):
                 page = self.page(call)
                 for record in page.records:
                     if (record.object, record.id) == match.groups():
                         return Reply(html=record_html(page, record), headers=headers)
-                return Reply(404, html=list_html(page), headers=headers)
+                return Reply(404, html=list_html(page, missing=True), headers=headers)
         return None

@@ -17,13 +17,8 @@ POLICY = (
     " frame-ancestors 'none'"
 )
 
-BANDS = {
-    "at_risk": ("■", "At risk"),
-    "watch": ("▲", "Watch"),
-    "healthy": ("●", "Healthy"),
-    "unknown": ("○", "Unknown"),
-}
-"""A band's shape and word; the colour comes third."""
+BANDS = {"at_risk": "At risk", "watch": "Watch", "healthy": "Healthy", "unknown": "Unknown"}
+"""The hub's words as people read them, worst first; shape and colour stand in the template."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +83,46 @@ def _templates() -> Environment:
     )
 
 
-def list_html(page: VendorPage) -> str:
-    """The list of records with status and open tasks."""
-    return _templates().get_template("page.html.j2").render(page=page, record=None, bands=BANDS)
+def list_html(page: VendorPage, chosen: str | None = None, *, missing: bool = False) -> str:
+    """The list of records, worst first; `chosen` is a band's word, or "tasks" for open tasks.
+
+    `missing` says first that the record asked for is not there.
+    """
+    chosen = chosen if chosen in (*BANDS, "tasks") else None
+    return _draw(
+        page=page,
+        record=None,
+        title=_headline(page),
+        records=sorted((r for r in page.records if _fits(r, chosen)), key=_order),
+        chosen=chosen,
+        counts={kind: sum(_fits(r, kind) for r in page.records) for kind in (*BANDS, "tasks")},
+        missing=missing,
+    )
 
 
 def record_html(page: VendorPage, record: RecordCard) -> str:
-    """One record with its fields and tasks."""
-    return _templates().get_template("page.html.j2").render(page=page, record=record, bands=BANDS)
+    """One record with its health, tasks and fields."""
+    return _draw(page=page, record=record)
+
+
+def _draw(**values: object) -> str:
+    return _templates().get_template("page.html.j2").render(bands=BANDS, **values)
+
+
+def _headline(page: VendorPage) -> str:
+    """The answer in one sentence: how many records need somebody."""
+    if not any(r.status for r in page.records):
+        return "No record has a health status yet"
+    return f"At risk: {sum(_fits(r, 'at_risk') for r in page.records)} of {len(page.records)}"
+
+
+def _fits(record: RecordCard, kind: str | None) -> bool:
+    return kind is None or (record.open_tasks > 0 if kind == "tasks" else record.band == kind)
+
+
+def _order(record: RecordCard) -> tuple[int, str, str]:
+    known = [*BANDS].index(record.band) if record.band else len(BANDS)
+    return known, record.name.casefold(), record.id
 
 
 def style() -> str:
