@@ -7,12 +7,13 @@ raised, so that one run names all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -23,7 +24,17 @@ from .errors import ConfigError
 Path_ = tuple[str, ...]
 M = TypeVar("M", bound=BaseModel)
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
+NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
+NAME_FORM = "small letters, digits and _, at most 50, a letter first"
+
+
+def _name(written: str) -> str:
+    if not NAME.fullmatch(written):
+        raise mistake(f'has "{written}", which cannot be a name', f"Use {NAME_FORM}")
+    return written
+
+
+Name = Annotated[str, AfterValidator(_name)]
 """A name that may stand in a condition."""
 
 MAX_DEPTH = 20
@@ -247,9 +258,9 @@ def _sentence(
         case "literal_error":
             return f"{name} {shown}, which is not a choice", f"Write {ctx['expected']}"
         case "string_pattern_mismatch":
-            form = "small letters, digits and _, at most 50, a letter first"
-            rule = form if ctx["pattern"] == r"^[a-z][a-z0-9_]{0,49}$" else str(ctx["pattern"])
-            return f"{name} {shown}, which is not of the right form", f"Use {rule}"
+            return f"{name} {shown}, which is not of the right form", f"Use {ctx['pattern']}"
+        case "value_error":
+            return f"{name} cannot be used: {ctx['error']}", "Correct the value"
     for start, do in _KINDS:
         if kind.startswith(start) and kind.endswith(("_type", "_parsing", "_from_float")):
             return f"{name} {'is empty' if written is None else shown}", do
