@@ -111,7 +111,7 @@ def spellings(name: str, country: str, chance: Random) -> dict[Tool, str]:
     form = _FORMS[country]
     spoken = name.replace("&", "and")
     return {
-        "crm": chance.choice((name, name, f"{name} {form}")),
+        "crm": name if name == FLAGSHIP else chance.choice((name, name, f"{name} {form}")),
         "desk": chance.choice((name, spoken, spoken.upper(), f"{spoken} ({country})")),
         "billing": chance.choice((f"{name} {form}", f"{spoken.upper()} {form.upper()}")),
         "usage": slug(name),
