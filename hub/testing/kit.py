@@ -13,16 +13,16 @@ import json
 import re
 import threading
 import traceback
-from base64 import b32encode, b64decode
+from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import parse_qs
+from zlib import crc32
 
 from ..errors import HubError
 from .faults import BEFORE, Asked, Fault, Faults
@@ -191,13 +191,19 @@ def token_outcome(token: str | None, good: str) -> Outcome:
 def company_id(tool: Tool, key: str) -> str:
     """The id that a company of the world has in a tool, so that each stand-in can name another's.
 
-    HubSpot and Zendesk count, Stripe has `cus_…`, the product's own usage has `ws_…`.
+    HubSpot and Zendesk count, Stripe has `cus_…`; `ws-…` is its workspace in the product itself.
     """
-    digest = sha256(f"{tool}/{key}".encode()).digest()
-    if tool in ("crm", "desk"):
-        return str(10**12 + int.from_bytes(digest[:5], "big"))
-    prefix = "cus_" if tool == "billing" else "ws_"
-    return prefix + b32encode(digest).decode()[:14].capitalize()
+    counted = re.fullmatch(r"[a-z](\d+)", key)
+    number = int(counted[1]) if counted else crc32(key.encode())
+    match tool:
+        case "crm":
+            return str(9_000_000_000 + number)
+        case "desk":
+            return str(36_000_000_000 + number)
+        case "billing":
+            return f"cus_{number:010d}"
+        case "usage":
+            return f"ws-{number}"
 
 
 class Window:
