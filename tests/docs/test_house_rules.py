@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import house
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import house  # noqa: E402
 
 
 def test_the_project_keeps_its_house_rules():
@@ -58,9 +53,15 @@ def test_only_the_seam_itself_may_ask_the_clock():
 
 
 def test_a_connector_that_reaches_inside_the_hub_is_named():
-    source = "from hub import Row\nfrom hub.testing import Kit\nfrom hub.store import tables"
+    source = "from hub import Row\nfrom hub.store import tables"
 
     found = list(house.breaches(source, Path("connectors/stripe/streams.py")))
 
-    assert found == [(3, "imports hub.store; take public names from hub or hub.testing")]
+    assert found == [(2, "imports hub.store; take public names from hub")]
     assert list(house.breaches(source, Path("hub/sync.py"))) == []
+
+
+@pytest.mark.parametrize("source", ["from hub.testing.kit import Kit", "from hub import testing"])
+def test_only_sandbox_modules_of_a_connector_use_the_testing_kit(source: str):
+    assert list(house.breaches(source, Path("connectors/stripe/sandbox_billing.py"))) == []
+    assert len(list(house.breaches(source, Path("connectors/stripe/streams.py")))) == 1
