@@ -20,7 +20,6 @@ demo: $(READY)
 test: $(READY)
 	@$(VENV)/bin/python tools/check.py
 
-# PIP_CONSTRAINT is emptied because a constraint without a hash stops --require-hashes.
 $(READY): pyproject.toml requirements.lock
 	@if [ -z "$(PYTHON)" ]; then \
 	  echo "The hub needs Python 3.11: install it so that python3.11 can be called, or name it: make $(or $(MAKECMDGOALS),test) PYTHON=/path/to/python3.11"; \
@@ -30,8 +29,8 @@ $(READY): pyproject.toml requirements.lock
 	  exit 1; }
 	@echo "Preparing $(VENV): the first time takes a minute."
 	@$(PYTHON) -m venv $(VENV)
-	@env -u PYTHONPATH $(VENV)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@env -u PYTHONPATH $(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@env -u PYTHONPATH $(VENV)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@env -u PYTHONPATH $(VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 lock:
