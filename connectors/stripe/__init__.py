@@ -24,7 +24,7 @@ class Stripe(Reads, Writes):
 
     def connect(self) -> Http:
         """The client with the key, Stripe's version and Stripe's limits."""
-        return open_client(self.settings)
+        return open_client(self.settings, self.connection)
 
     def check(self) -> Checked:
         """Sign in, and read one row of everything that will be read."""
@@ -48,7 +48,7 @@ class Stripe(Reads, Writes):
             )
             return None, "a Stripe account", (note,)
         id = str(answer["id"])
-        settings = answer.json.get("settings") or {}
+        settings = answer.get("settings") or {}
         name = (settings.get("dashboard") or {}).get("display_name")
         return id, str(name or id), ()
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
-from hub import Answer, Http, HubError, Limit, ReadRefused, ReconnectNeeded, Row, Rows, ScopeMissing
+from hub import (
+    Answer,
+    Http,
+    HubError,
+    Limit,
+    ReadRefused,
+    ReconnectNeeded,
+    Row,
+    Rows,
+    ScopeMissing,
+    WriteRefused,
+)
 
 from .settings import StripeSettings
 
@@ -34,23 +46,24 @@ PERMISSIONS = {
 class PermissionMissing(ScopeMissing):
     """The restricted key lacks one permission; None when Stripe does not say which."""
 
-    def __init__(self, permission: str | None) -> None:
+    def __init__(self, what: str, permission: str | None, *, where: str) -> None:
         super().__init__(
-            f'The key lacks "{permission}"' if permission else "The key may not do this",
+            what,
+            where=where,
             do="Edit the restricted key in Stripe (Developers, API keys); the next run goes on"
-            " where this one stopped",
+            " where this one stopped, nothing is lost",
         )
         self.permission = permission
 
 
-def open_client(settings: StripeSettings) -> Http:
+def open_client(settings: StripeSettings, connection: str) -> Http:
     """The client for one Stripe account in one mode."""
     return Http(
         settings.base_url or API,
         token=settings.key.get_secret_value(),
         headers={"Stripe-Version": settings.version},
         limits=limits(settings.is_live),
-        explain=explain,
+        explain=partial(explain, connection),
     )
 
 
@@ -60,19 +73,27 @@ def limits(live: bool) -> Sequence[Limit]:
     return [account, *(Limit(name, 25, 1.0, only=(f"/v1/{name}",)) for name in ENDPOINTS)]
 
 
-def explain(answer: Answer) -> HubError | None:
-    """Stripe's words for a bad key or a missing permission; None leaves it to the client."""
+def explain(connection: str, answer: Answer) -> HubError | None:
+    """Stripe's words for a bad key, a missing permission, a target that is gone; else None."""
     error = _error(answer)
+    call = f"{answer.method} {answer.path} ({answer.status}, request {answer.request_id})"
     if answer.status == 401:
         expired = error.get("code") == "api_key_expired"
+        why = "the key has expired" if expired else "Stripe does not accept the key"
         return ReconnectNeeded(
-            "Stripe says the key has expired" if expired else "Stripe does not accept the key",
-            do="Make a new restricted key (Developers, API keys) and put it in the place that the"
-            " connection's `key:` names",
+            f"Stripe turned away {call}: {why}",
+            where=connection,
+            do="Make a new restricted key in Stripe (Developers, API keys), put it where the"
+            f" connection's `key:` looks, then run `hub check {connection}`",
         )
     if answer.status == 403:
         permission = named_permission(str(error.get("message") or ""))
-        return PermissionMissing(permission)
+        lacks = f'the key lacks "{permission}"' if permission else "the key may not do this"
+        return PermissionMissing(f"Stripe refused {call}: {lacks}", permission, where=connection)
+    if answer.status == 404 and answer.method == "POST":
+        return WriteRefused(
+            f"Stripe no longer has the target of {call}", where=connection, code="TARGET_GONE"
+        )
     return None
 
 
@@ -86,8 +107,7 @@ def named_permission(message: str) -> str | None:
 
 
 def _error(answer: Answer) -> Mapping[str, object]:
-    body = answer.json
-    error = body.get("error") if isinstance(body, Mapping) else None
+    error = answer.body.get("error") if isinstance(answer.body, Mapping) else None
     return error if isinstance(error, Mapping) else {}
 
 
@@ -99,29 +119,40 @@ def pages(
     The cursor is the last id seen, so rows that arrive meanwhile push nothing past it.
     """
     asked = {"limit": PAGE, **params, "expand[]": [f"data.{name}" for name in expand]}
-    after: str | None = None
+    passed: list[str] = []
     while True:
-        answer = http.get(path, **asked, starting_after=after)
-        rows: Rows = answer["data"]
+        answer = http.get(path, **asked, starting_after=passed[-1] if passed else None)
+        rows, has_more = _listed(path, answer)
         yield rows
-        if not answer["has_more"]:
+        if not has_more:
             return
-        if not rows or rows[-1]["id"] == after:
+        last = str(rows[-1]["id"]) if rows else None
+        if last is None or last in passed:
             raise ReadRefused(
                 f"Stripe's list {path} says there is more but does not move on",
                 do="Run again; tell Stripe's support if it stays",
                 code="PAGINATION_STUCK",
             )
-        after = str(rows[-1]["id"])
+        passed.append(last)
+
+
+def _listed(path: str, answer: Row) -> tuple[Rows, bool]:
+    """A list's rows and whether there are more; what is no list is never taken for an empty one."""
+    rows = answer.get("data") if isinstance(answer, Mapping) else None
+    has_more = answer.get("has_more") if isinstance(answer, Mapping) else None
+    if not isinstance(rows, list) or not isinstance(has_more, bool):
+        raise ReadRefused(f"GET {path} did not give a list as Stripe documents it", code="SHAPE")
+    return rows, has_more
 
 
 def one(http: Http, path: str, *, expand: Sequence[str] = ()) -> Row | None:
     """One object by its address; None when Stripe does not have it, or only its deleted stub."""
     try:
-        answer = http.get(path, **{"expand[]": list(expand)})
+        row: Row = http.get(path, **{"expand[]": list(expand)})
     except ReadRefused as refused:
         if refused.status == 404:
             return None
         raise
-    row: Row = answer.json
+    if not isinstance(row, Mapping) or "id" not in row:
+        raise ReadRefused(f"GET {path} did not give an object as Stripe documents it", code="SHAPE")
     return None if row.get("deleted") else row

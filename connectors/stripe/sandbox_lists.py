@@ -5,7 +5,7 @@ Pure functions over the stored objects; what Stripe refuses is a `BadRequest` wi
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -250,8 +250,8 @@ INCLUDES = {
 
 def expanded(answer: Obj, params: Params, objects: Objects) -> Obj:
     """A copy of an answer with the objects that `expand[]` asks for in place of their ids."""
-    shown = copy.deepcopy(answer)
-    expander = _Expander(objects)
+    shown: Obj = _copied(answer)
+    expander = _Expander(objects, answer)
     for path in values(params, "expand"):
         parts = path.split(".")
         if len(parts) > DEEPEST:
@@ -266,8 +266,9 @@ def expanded(answer: Obj, params: Params, objects: Objects) -> Obj:
 class _Expander:
     """Puts objects in place of ids; finds what is tied to an object without a walk for each."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, answer: Obj) -> None:
         self._objects = objects
+        self._shown = {str(row.get("id")) for row in answer.get("data", [answer])}
         self._tied: dict[tuple[str, str], dict[str, list[Obj]]] = {}
 
     def expand(self, holder: Any, parts: Sequence[str]) -> None:
@@ -288,15 +289,28 @@ class _Expander:
 
     def _list(self, owner: str, kind: str, tie: str) -> Obj:
         if (kind, tie) not in self._tied:
-            groups = self._tied[kind, tie] = {}
-            for obj in self._objects[kind].values():
-                groups.setdefault(obj[tie], []).append(obj)
-        data = copy.deepcopy(self._tied[kind, tie].get(owner, []))
+            self._tied[kind, tie] = self._grouped(kind, tie, self._shown)
+        tied = self._tied[kind, tie]
+        if owner not in self._shown:
+            tied = self._grouped(kind, tie, {owner})
         url = f"/v1/{kind}s?{tie}={owner}"
+        data = _copied(tied.get(owner, []))
         return {"object": "list", "data": data, "has_more": False, "url": url}
+
+    def _grouped(self, kind: str, tie: str, owners: set[str]) -> dict[str, list[Obj]]:
+        groups: dict[str, list[Obj]] = {}
+        for obj in self._objects[kind].values():
+            if obj[tie] in owners:
+                groups.setdefault(obj[tie], []).append(obj)
+        return groups
 
 
 def _fetched(value: Any, known: Mapping[str, Obj]) -> Any:
     if isinstance(value, list):
         return [_fetched(each, known) for each in value]
-    return copy.deepcopy(known[value]) if isinstance(value, str) and value in known else value
+    return _copied(known[value]) if isinstance(value, str) and value in known else value
+
+
+def _copied(obj: Any) -> Any:
+    """A copy of plain JSON, several times faster than `deepcopy`."""
+    return json.loads(json.dumps(obj))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
-from zlib import crc32
+
+from hub.testing.kit import company_id
 
 from . import sandbox_shapes as shapes
 from .mapping import FOR_COMPANY
@@ -32,18 +32,8 @@ REASONS = ("cancellation_requested", "payment_failed", "payment_disputed")
 def record_id(object: str, key: str) -> str:
     """The Stripe id of something in the world: the same for the same key, in every process."""
     if object == "customers":
-        return f"cus_{_number(key):010d}"
+        return company_id("billing", key)
     return f"{PREFIXES[object]}_1{sha256(key.encode()).hexdigest()[:20]}"
-
-
-def hubspot_id(key: str) -> str:
-    """The id that the same company has in HubSpot."""
-    return str(9_000_000_000 + _number(key))
-
-
-def _number(key: str) -> int:
-    match = re.fullmatch(r"[a-z](\d+)", key)
-    return int(match[1]) if match else crc32(key.encode())
 
 
 def deal(world: World, billing: Billing) -> None:
@@ -76,7 +66,7 @@ def _customer(company: Company) -> Obj:
         name=company.names.get("billing", company.name),
         email=company.contact_email,
         country=company.country,
-        metadata={HUBSPOT_ID: hubspot_id(in_crm)} if known and in_crm else {},
+        metadata={HUBSPOT_ID: company_id("crm", in_crm)} if known and in_crm else {},
     )
 
 
@@ -121,10 +111,11 @@ def _unit(contract: Contract) -> tuple[int, int]:
 
 
 def _named(contract: Contract, company: Company) -> dict[str, str]:
-    """Whom an agency pays for, where the team wrote it down."""
-    if contract.payer_key == contract.company_key or not company.ids_known.get("billing", False):
+    """Whom an agency pays for. The world says when billing does not know; then nobody does."""
+    known = company.ids_known.get("billing", True) and "crm" in company.in_tools
+    if contract.payer_key == contract.company_key or not known:
         return {}
-    return {FOR_COMPANY: hubspot_id(company.duplicate_of or company.key)}
+    return {FOR_COMPANY: company_id("crm", company.key)}
 
 
 def _paused_for(contract: Contract) -> str | None:

@@ -200,7 +200,8 @@ class Reads(Connector[StripeSettings]):
         found = pages(self.http, "/v1/events", asked)
         seen = position.seen
         news = {e["id"]: _short(e) for rows in found for e in rows if e["id"] not in seen}
-        return sorted(news.values(), key=lambda event: int(event["created"]))
+        oldest_first = list(news.values())[::-1]
+        return sorted(oldest_first, key=lambda event: int(event["created"]))
 
     def _quiet_since(self) -> int:
         # Without news the position still moves, or a quiet month would look like a gap. A day is

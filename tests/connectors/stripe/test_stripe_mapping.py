@@ -26,7 +26,9 @@ def a_customer(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def an_item(unit_amount: int | None = 4900, quantity: int | None = 1, **price: Any) -> dict[str, Any]:
+def an_item(
+    unit_amount: int | None = 4900, quantity: int | None = 1, **price: Any
+) -> dict[str, Any]:
     return {
         "quantity": quantity,
         "current_period_end": APRIL_1,

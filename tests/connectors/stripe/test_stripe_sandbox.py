@@ -134,7 +134,11 @@ def test_what_cannot_be_expanded_is_refused(box, http, path):
 
 @pytest.mark.parametrize(
     ("key", "status", "code"),
-    [("{good}_revoked", 401, None), ("{good}_expired", 401, "api_key_expired"), ("sk_x", 401, None)],
+    [
+        ("{good}_revoked", 401, None),
+        ("{good}_expired", 401, "api_key_expired"),
+        ("sk_x", 401, None),
+    ],
 )
 def test_only_the_printed_key_is_accepted(box, http, key, status, code):
     headers = {"Authorization": f"Bearer {key.format(good=box.token)}"}
