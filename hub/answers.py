@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,7 @@ Json: TypeAlias = Any
 
 _REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-hubspot-correlation-id")
 _REQUEST_ID_FIELDS = ("correlationId", "request_id", "requestId")
+_GZIP_OR_ZLIB = 47
 _SENTENCES = ("message", "description", "error_description", "detail", "error", "errors", "title")
 
 
@@ -74,6 +76,44 @@ class Answer:
             return None
         sent = _instant(self.headers.get("date", "")) or now
         return max(0.0, (until - sent).total_seconds())
+
+
+class BodyTooLarge(Exception):
+    """An answer is larger than the connection accepts."""
+
+
+class DamagedBody(Exception):
+    """A compressed answer cannot be inflated, or not to its end."""
+
+
+def inflated(chunks: Iterable[bytes], encoding: str, most: int) -> Iterator[bytes]:
+    """The plain bytes of a body; one step never gives more than `most` and one, as bombs would."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        yield from chunks
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise DamagedBody(f"the body is encoded as {encoding[:40]}, which was not asked for")
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    started = False
+    for chunk in chunks:
+        started = True
+        try:
+            yield inflater.decompress(chunk, most + 1)
+        except zlib.error:
+            raise DamagedBody("the compressed body is damaged") from None
+    if started and not inflater.eof:
+        raise DamagedBody("the compressed body ends early")
+
+
+def capped(chunks: Iterable[bytes], most: int) -> bytes:
+    """All chunks together; BodyTooLarge as soon as they are more than `most` bytes."""
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            raise BodyTooLarge
+    return bytes(body)
 
 
 def decoded(raw: bytes) -> tuple[Json, str | None]:

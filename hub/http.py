@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import ssl
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,10 +20,9 @@ from urllib.parse import urlencode
 import certifi
 import httpcore
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from . import log
-from .answers import Answer, Json, decoded
+from .answers import Answer, BodyTooLarge, DamagedBody, Json, capped, decoded, inflated
 from .env import Env
 from .errors import (
     HubError,
@@ -38,6 +36,7 @@ from .limits import Limit, Pacer
 from .outgoing import authorization, check_headers, content, pairs, remember_secrets
 from .paging import Turning, dig
 from .refusals import Refusals, address_refused
+from .retries import Again, jitter_s, may_repeat, persist
 from .wire import Deadline, PrivateAddress, Wire, is_private_name
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ MIB = 1024 * 1024
 _CONNECTIONS = 8
 _TEXT_CAP = 4000
 _HANGS = 2
-_BACKOFF_S, _BACKOFF_CAP_S = 0.5, 20.0
-_TEMPORARY = frozenset({408, 409, 423, 424, 425, 429, 477})
 
 _HEADERS = {
     "Accept": "application/json",
@@ -108,19 +105,6 @@ class _Lost:
     error: Exception
     sent: bool
     hung: bool
-
-
-class _Again(Exception):
-    """Try once more after `wait_s`; when no try is left, `final` is the error."""
-
-    def __init__(self, final: HubError, wait_s: float) -> None:
-        super().__init__(final.code)
-        self.final = final
-        self.wait_s = wait_s
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class Http:
@@ -345,20 +329,12 @@ class Http:
     # -- one call, several attempts ------------------------------------------------------------
 
     def _persist(self, call: _Call) -> Answer:
-        retrying = Retrying(
-            retry=retry_if_exception_type(_Again),
-            stop=lambda state: state.attempt_number >= self._tries,
-            wait=lambda state: _again(state).wait_s,
-            sleep=self._env.sleep,
-            retry_error_callback=_give_up,
-        )
         try:
-            answer: Answer = retrying(self._attempt, call)
+            return persist(lambda: self._attempt(call), tries=self._tries, sleep=self._env.sleep)
         except HubError as error:
             if call.in_doubt and not isinstance(error, WriteUnknown):
                 raise call.errors.unknown(error.what) from error
             raise
-        return answer
 
     def _attempt(self, call: _Call) -> Answer:
         call.attempts += 1
@@ -390,7 +366,9 @@ class Http:
                     response.close()
         except httpx.TransportError as error:
             return _lost(error)
-        except _TooLarge:
+        except DamagedBody as error:
+            return _Lost(error, sent=True, hung=False)
+        except BodyTooLarge:
             call.may_have_arrived()
             too_large = f"gave more than {self._max_bytes / MIB:g} MiB"
             raise call.errors.refused(too_large, code="BODY_TOO_LARGE") from None
@@ -428,7 +406,7 @@ class Http:
             )
         final = call.errors.refused(f"gave {problem}", answer, code="SHAPE")
         if call.repeatable and call.misreads == 1:
-            raise _Again(final, self._jitter(call))
+            raise Again(final, self._jitter(call))
         raise final
 
     def _lost(self, call: _Call, lost: _Lost) -> NoReturn:
@@ -437,7 +415,7 @@ class Http:
         call.hangs += lost.hung
         final = call.errors.unanswered(lost.error, deadline_s=self._total_s if lost.hung else None)
         if (call.repeatable or not lost.sent) and call.hangs < _HANGS:
-            raise _Again(final, self._jitter(call))
+            raise Again(final, self._jitter(call))
         raise final
 
     def _judged(self, call: _Call, answer: Answer) -> Answer:
@@ -453,32 +431,17 @@ class Http:
         if isinstance(verdict, RetryLater) and verdict.after_s is not None:
             asked = max(asked or 0.0, verdict.after_s)
         error = verdict or call.errors.by_status(answer, asked, self._env.now())
-        if not self._may_repeat(call, answer, verdict):
+        if not may_repeat(answer, verdict, repeatable=call.repeatable):
             raise error
         wait_s = self._jitter(call) if asked is None else asked
         if answer.status == 429 or asked is not None:
             self._pacer.hold(wait_s)
         if wait_s > self._max_wait_s:
             raise error if verdict else call.errors.wait(answer, wait_s, self._env.now())
-        raise _Again(error, wait_s)
-
-    def _may_repeat(self, call: _Call, answer: Answer, verdict: HubError | None) -> bool:
-        temporary = answer.status >= 500 or answer.status in _TEMPORARY
-        told = answer.headers.get("stripe-should-retry", "").lower()
-        if told in ("true", "false"):
-            temporary = told == "true"
-        if isinstance(verdict, RetryLater):
-            temporary = True
-        elif verdict is not None and answer.status < 500:
-            temporary = False
-        surely_not_applied = answer.status == 429 or (
-            isinstance(verdict, RetryLater) and answer.status < 500
-        )
-        return temporary and (call.repeatable or surely_not_applied)
+        raise Again(error, wait_s)
 
     def _jitter(self, call: _Call) -> float:
-        most = min(_BACKOFF_CAP_S, _BACKOFF_S * 2 ** (call.attempts - 1))
-        return self._env.random.uniform(0, most)
+        return jitter_s(call.attempts, self._env.random)
 
     def _redirected(self, call: _Call, answer: Answer) -> HubError:
         try:
@@ -586,33 +549,18 @@ def _transport(wire: Wire) -> httpx.BaseTransport:
 
 
 def _read(response: httpx.Response, most: int, deadline: Deadline) -> bytes:
-    """The inflated body, never more than `most` bytes of it in memory."""
-    if response.is_stream_consumed:  # a transport without a network hands it over whole
-        if len(response.content) > most:
-            raise _TooLarge
-        return response.content
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise httpx.ReadError(f"the body is encoded as {encoding}, which was not asked for")
-    inflater = None if encoding in ("", "identity") else zlib.decompressobj(47)
-    body = bytearray()
-    for chunk in response.iter_raw():
+    """The inflated body. A transport without a network hands it over whole."""
+    if response.is_stream_consumed:
+        return capped([response.content], most)
+    encoding = response.headers.get("content-encoding", "")
+    return capped(inflated(_timely(response.iter_raw(), deadline), encoding, most), most)
+
+
+def _timely(chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+    for chunk in chunks:
         if deadline.left() == 0:
             raise httpx.ReadTimeout("the time allowed for one answer is over")
-        body += chunk if inflater is None else _inflated(inflater, chunk, most + 1 - len(body))
-        if len(body) > most:
-            raise _TooLarge
-    if inflater is not None and body and not inflater.eof:
-        raise httpx.ReadError("the compressed body ends early")
-    return bytes(body)
-
-
-def _inflated(inflater: Any, chunk: bytes, most: int) -> bytes:
-    try:
-        piece: bytes = inflater.decompress(chunk, most)
-    except zlib.error:
-        raise httpx.ReadError("the compressed body is damaged") from None
-    return piece
+        yield chunk
 
 
 def _lost(error: httpx.TransportError) -> _Lost:
@@ -623,16 +571,6 @@ def _lost(error: httpx.TransportError) -> _Lost:
         sent=not isinstance(error, before),
         hung=isinstance(error, httpx.TimeoutException),
     )
-
-
-def _again(state: RetryCallState) -> _Again:
-    again = state.outcome.exception() if state.outcome else None
-    assert isinstance(again, _Again)
-    return again
-
-
-def _give_up(state: RetryCallState) -> NoReturn:
-    raise _again(state).final
 
 
 def _checked_base(base: str, connection: str, loopback: bool) -> tuple[str, str, int | None]:
