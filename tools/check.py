@@ -30,7 +30,11 @@ STEPS = (
     Step("types", ("mypy",)),
     Step("who may import whom", ("lint-imports", "--no-cache")),
     Step("house rules", ("python", "tools/house.py")),
-    Step("tests", ("python", "-m", "pytest", "--randomly-seed=1", "tests"), speaks=True),
+    Step(
+        "tests",
+        ("python", "-m", "pytest", "-n2", "--dist=loadfile", "-p", "randomly", "--randomly-seed=1"),
+        speaks=True,
+    ),
 )
 
 
