@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from itertools import combinations
+from itertools import chain, combinations, islice
 
 from .conditions import Name, compile_condition, names_in
 from .definitions import (
     ANY,
     Definition,
+    Fill,
     HealthModel,
     MeasureDef,
     Play,

@@ -8,7 +8,7 @@ raised, so that one run names all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -199,19 +199,32 @@ def validated(
     path: Path_ = (),
     data: object = None,
     hide_values: bool = False,
+    told: Collection[str] = (),
 ) -> M | None:
     """The model made of the values at `path` (or of `data`), or None with every problem noted.
 
-    `hide_values` keeps what was written out of the messages: it may be a secret.
+    `hide_values` keeps what was written out of the messages: it may be a secret. Nothing is said
+    of the keys in `told`, whose problem is known already.
     """
     try:
         return model.model_validate(file.section(*path) if data is None else data)
     except ValidationError as error:
-        for detail in error.errors():
+        details = error.errors()
+        for detail in details:
             loc = tuple(str(part) for part in detail["loc"] if part != "[key]")
+            if (loc and loc[0] in told) or _follows_from_another(detail, details):
+                continue
             what, do = _sentence(detail, model, loc, ".".join((*path, *loc)), hide_values)
             problems.append(ConfigError(what, where=file.where(*path, *loc), do=do))
         return None
+
+
+def _follows_from_another(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether a list only seems too short because its items have problems of their own."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(loc)] == loc for other in details if other is not detail
+    )
 
 
 def mistake(what: str, do: str) -> PydanticCustomError:
@@ -247,7 +260,8 @@ def _sentence(
 ) -> tuple[str, str]:
     kind, ctx, written = detail["type"], detail.get("ctx", {}), detail["input"]
     given = f'"{written}"' if isinstance(written, str) else str(written)
-    shown = "has a value" if hide or isinstance(written, dict | list) else f"is {given}"
+    hide = hide or isinstance(written, dict | list)
+    shown = "cannot be used" if hide else f"is {given}"
     match kind:
         case "mistake":
             return f"{name} {ctx['what']}".strip(), str(ctx["do"])
@@ -256,9 +270,10 @@ def _sentence(
         case "extra_forbidden":
             return f"{name} is not a key here", nearest(loc[-1], keys_at(model, loc[:-1]))
         case "literal_error":
-            return f"{name} {shown}, which is not a choice", f"Write {ctx['expected']}"
+            not_one = "is not one of the choices" if hide else f"{shown}, which is not a choice"
+            return f"{name} {not_one}", f"Write {ctx['expected']}"
         case "string_pattern_mismatch":
-            return f"{name} {shown}, which is not of the right form", f"Use {ctx['pattern']}"
+            return f"{name} is not of the right form", f"Use {ctx['pattern']}"
         case "value_error":
             return f"{name} cannot be used: {ctx['error']}", "Correct the value"
     for start, do in _KINDS:
