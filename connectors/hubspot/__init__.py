@@ -5,7 +5,10 @@ from __future__ import annotations
 from hub import Checked, Register, ScopeMissing, hookimpl
 
 from .actions import Writes
+from .settings import HubSpotSettings
 from .streams import Reads
+
+__all__ = ["HubSpot", "HubSpotSettings", "register_connectors"]
 
 READS = {
     "crm.objects.companies.read": ("objects", "companies"),
@@ -33,21 +36,19 @@ class HubSpot(Reads, Writes):
 
     def check(self) -> Checked:
         """Prove the token, and each scope that one small read can prove."""
-        account = self.portal.get("portalId")
         missing = [scope for scope, address in READS.items() if not self._may_read(*address)]
+        account = self.portal.get("portalId")
         if account is None:
-            return Checked(
-                account=None,
-                says="signed in, but the token may not read which account it belongs to",
-                missing=missing,
-                unprovable=UNPROVABLE,
-                notes=["Write `account:` with the portal id into the connection's file."],
-            )
+            says = "signed in, but the token may not read which account it belongs to"
+            notes = ["Write `account:` with the portal id into the connection's file."]
+        else:
+            says, notes = f"signed in to HubSpot account {account}", []
         return Checked(
-            account=str(account),
-            says=f"signed in to HubSpot account {account}",
+            account=None if account is None else str(account),
+            says=says,
             missing=missing,
             unprovable=UNPROVABLE,
+            notes=notes,
         )
 
     def _may_read(self, *address: str) -> bool:

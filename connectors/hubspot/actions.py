@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from html import escape, unescape
 from typing import Any
@@ -36,7 +37,11 @@ from .mapping import instant, merged_ids
 GROUP = {"name": "retention_hub", "label": "Retention hub"}
 """The section of a record in which HubSpot shows the hub's fields."""
 
-KINDS = {"enumeration": ("enumeration", "select"), "date": ("date", "date"), "text": ("string", "text")}
+KINDS = {
+    "enumeration": ("enumeration", "select"),
+    "date": ("date", "date"),
+    "text": ("string", "text"),
+}
 """The hub's kinds of field as HubSpot's type and field type."""
 
 TASK_TO_COMPANY = 192
@@ -69,10 +74,8 @@ class Writes(Api):
         return found
 
     def _made(self, kind: str, field: FieldSpec) -> Row:
-        try:
+        with suppress(AlreadyThere):
             self.http.post(self.at("properties", kind, "groups"), json=GROUP, repeat=True)
-        except AlreadyThere:
-            pass
         try:
             made: Row = self.http.post(
                 self.at("properties", kind), json=_definition(field), repeat=True
@@ -116,21 +119,25 @@ class Writes(Api):
             return
         yield from outcomes
 
-    def _updated(
-        self, actions: Sequence[SetFields]
-    ) -> list[Receipt | WriteRefused | None]:
-        inputs = [
-            {
-                "id": action.target.id,
-                "properties": {name: value or "" for name, value in action.values.items()},
-                "objectWriteTraceId": str(number),
-            }
+    def _updated(self, actions: Sequence[SetFields]) -> list[Receipt | WriteRefused | None]:
+        answer = self.http.post(
+            self.at("objects", "companies", "batch", "update"),
+            json={
+                "inputs": [
+                    {
+                        "id": action.target.id,
+                        "properties": {name: value or "" for name, value in action.values.items()},
+                        "objectWriteTraceId": str(number),
+                    }
+                    for number, action in enumerate(actions)
+                ]
+            },
+            repeat=True,
+        )
+        return [
+            self._outcome(answer, action.target.id, str(number))
             for number, action in enumerate(actions)
         ]
-        answer = self.http.post(
-            self.at("objects", "companies", "batch", "update"), json={"inputs": inputs}, repeat=True
-        )
-        return [self._outcome(answer, one["id"], one["objectWriteTraceId"]) for one in inputs]
 
     def _outcome(self, answer: Row, record: str, trace: str) -> Receipt | WriteRefused | None:
         """What became of one input; None when the answer does not say."""
@@ -138,14 +145,11 @@ class Writes(Api):
             if row.get("objectWriteTraceId") == trace or _untraced(row, record):
                 return self._receipt("companies", str(row["id"]))
         for error in answer.get("errors") or ():
-            context = error.get("context") or {}
-            named = context.get("objectWriteTraceId")
-            if trace in named if named else record in (context.get("ids") or context.get("id") or ()):
+            if _concerns(error.get("context") or {}, record, trace):
                 gone = error.get("category") == "OBJECT_NOT_FOUND"
                 said = str(error.get("message") or "no reason given")
-                return (TargetGone if gone else WriteRefused)(
-                    f"HubSpot did not change company {record}: {said}"
-                )
+                refused = TargetGone if gone else WriteRefused
+                return refused(f"HubSpot did not change company {record}: {said}")
         return None
 
     # --- tasks and notes -----------------------------------------------------------------------
@@ -226,9 +230,7 @@ class Writes(Api):
 
     def _change(self, kind: str, record: str, properties: Mapping[str, str | None]) -> Receipt:
         named = {name: value for name, value in properties.items() if value is not None}
-        self.http.patch(
-            self.at("objects", kind, record), json={"properties": named}, repeat=True
-        )
+        self.http.patch(self.at("objects", kind, record), json={"properties": named}, repeat=True)
         return self._receipt(kind, record)
 
     def _task_body(self, task: str) -> str:
@@ -335,6 +337,13 @@ def _options(field: FieldSpec, first: int = 0) -> list[dict[str, Any]]:
         {"label": o.label, "value": o.value, "hidden": False, "displayOrder": number}
         for number, o in enumerate(field.options, start=first)
     ]
+
+
+def _concerns(context: Mapping[str, Any], record: str, trace: str) -> bool:
+    """Whether an error of a batch is about this input; trace ids are surer than record ids."""
+    if traces := context.get("objectWriteTraceId"):
+        return trace in traces
+    return record in (context.get("ids") or context.get("id") or ())
 
 
 def _untraced(row: Row, record: str) -> bool:

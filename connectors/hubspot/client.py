@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from hub import (
@@ -25,13 +26,18 @@ VENDOR = "https://api.hubapi.com"
 BATCH = 100
 """How many records one batch call takes."""
 
+READS = re.compile(r"/(search|batch/read)$")
+"""Calls that only read although they are sent by POST."""
+
 TYPE_IDS = {"contacts": "0-1", "companies": "0-2", "deals": "0-3", "tasks": "0-27", "notes": "0-46"}
 """HubSpot's numbers for its own objects, as they stand in the addresses of its pages."""
 
-LOCKED_S = 2.0
-MOVING_S = 600.0
-DAILY_S = 3600.0
-"""Waits where HubSpot names none: a locked record, an account being moved, a day used up."""
+IDLE_PAGES = 2
+"""One repeated page is a hiccup; a second one in a row means that a listing goes in circles."""
+
+LOCKED_S, BURST_S, SEARCH_S, MOVING_S, DAILY_S = 2.0, 10.0, 1.0, 600.0, 3600.0
+"""Waits where HubSpot names none: a locked record, too many calls or searches, an account that is
+being moved, a day's calls used up."""
 
 
 class AlreadyThere(WriteRefused):
@@ -57,7 +63,7 @@ class Api(Connector[HubSpotSettings]):
                 Limit("calls", calls, 10, only=(r"^(?!.*/search$)",)),
                 Limit("searches", 5, 1, only=(r"/search$",)),
             ],
-            explain=explain,
+            explain=partial(explain, self.connection),
         )
 
     def at(self, area: str, *parts: str) -> str:
@@ -81,7 +87,9 @@ class Api(Connector[HubSpotSettings]):
             return None
         site = self.portal.get("uiDomain") or "app.hubspot.com"
         scheme = "http" if self.loopback else "https"
-        return f"{scheme}://{site}/contacts/{self.portal['portalId']}/record/{TYPE_IDS[kind]}/{record}"
+        return (
+            f"{scheme}://{site}/contacts/{self.portal['portalId']}/record/{TYPE_IDS[kind]}/{record}"
+        )
 
     def read(self, kind: str, ids: Sequence[str], properties: Sequence[str]) -> list[Row]:
         """Records by id: one that is gone is left out, a merged one answers as its survivor."""
@@ -94,7 +102,7 @@ class Api(Connector[HubSpotSettings]):
                     "properties": list(properties),
                     "propertiesWithHistory": [],
                 },
-                repeat=True,
+                reads=True,
             )
             found |= {str(row["id"]): row for row in results(answer)}
         return list(found.values())
@@ -109,7 +117,7 @@ class Api(Connector[HubSpotSettings]):
             answer = self.http.post(
                 self.at("associations", source, target, "batch", "read"),
                 json={"inputs": inputs[:BATCH]},
-                repeat=True,
+                reads=True,
             )
             inputs = inputs[BATCH:]
             for links in results(answer):
@@ -124,11 +132,13 @@ class Api(Connector[HubSpotSettings]):
         """The pages of a listing, each with the cursor of the next; stops if they repeat."""
         seen: set[str | None] = {after}
         before: set[str] = set()
+        idle = 0
         while True:
-            answer = self.http.get(path, **params, **({"after": after} if after else {}))
+            answer = self.http.get(path, **params, after=after)
             rows, after = results(answer), next_of(answer)
-            ids = {str(row.get("id", row.get("toObjectId"))) for row in rows}
-            if after is not None and (after in seen or ids == before):
+            ids = {str(row["id"]) for row in rows}
+            idle = idle + 1 if ids == before else 0
+            if after is not None and (after in seen or idle == IDLE_PAGES):
                 raise stuck(path)
             yield rows, after
             if after is None:
@@ -171,33 +181,50 @@ def stuck(path: str) -> HubError:
     )
 
 
-def explain(answer: Answer) -> HubError | None:
+def explain(connection: str, answer: Answer) -> HubError | None:
     """HubSpot's refusals in our words, with its correlation id; None leaves it to the client."""
-    body = answer.json if isinstance(answer.json, Mapping) else {}
-    said = f"{_message(body)} (HubSpot {answer.status}, {_reference(body)})"
+    body = answer.body if isinstance(answer.body, Mapping) else {}
+    said = f"{answer.method} {answer.path}: {_message(body)} ({answer.status}, {_reference(body)})"
     match answer.status:
+        case 400 if answer.method != "GET" and not READS.search(answer.path):
+            return WriteRefused(
+                f"HubSpot refused {said}",
+                where=connection,
+                do="Look at the account's own rules for that field; the hub does not insist",
+            )
         case 403:
-            needed = " or ".join(_scopes(body)) or "a scope it does not name"
+            needed = " or ".join(_scopes(body)) or "a scope that it does not name"
             return ScopeMissing(
-                f"HubSpot wants {needed} for this: {said}",
+                f"HubSpot wants {needed} for {said}",
+                where=connection,
                 do="Add the scope to the service key; the next run goes on from here",
             )
-        case 404 if answer.is_write:
-            return TargetGone(said)
+        case 404 if answer.method != "GET":
+            return TargetGone(f"HubSpot has no such record: {said}", where=connection)
         case 409:
-            return AlreadyThere(said)
-        case 423:
-            return RetryLater(f"the record is locked: {said}", after_s=LOCKED_S)
-        case 429 if "DAILY" in str(body.get("policyName")):
-            return RetryLater(
-                f"the calls of this day are used up: {said}",
-                after_s=DAILY_S,
-                do="HubSpot counts anew at midnight in the account's time zone",
-                code="RATE_LIMITED",
-            )
-        case 477:
-            return RetryLater(f"HubSpot is moving the account: {said}", after_s=MOVING_S)
+            return AlreadyThere(f"HubSpot has that already: {said}", where=connection)
+        case 423 | 429 | 477:
+            return _wait(connection, answer.status, str(body.get("policyName") or ""), said)
     return None
+
+
+def _wait(connection: str, status: int, policy: str, said: str) -> RetryLater:
+    """How long to wait: HubSpot names the limit, not the time."""
+    if status == 423:
+        return RetryLater(f"the record is locked, {said}", after_s=LOCKED_S, where=connection)
+    if status == 477:
+        what = f"HubSpot is moving the account, {said}"
+        return RetryLater(what, after_s=MOVING_S, where=connection)
+    after, do = (BURST_S if "TEN_SECONDLY" in policy else SEARCH_S), "The hub goes on by itself"
+    if "DAILY" in policy:
+        after, do = DAILY_S, "HubSpot counts anew at midnight in the account's time zone"
+    return RetryLater(
+        f"HubSpot limits calls, {said}",
+        after_s=after,
+        where=connection,
+        do=do,
+        code="RATE_LIMITED",
+    )
 
 
 def _message(body: Mapping[str, Any]) -> str:
@@ -208,7 +235,7 @@ def _message(body: Mapping[str, Any]) -> str:
 
 
 def _reference(body: Mapping[str, Any]) -> str:
-    return f"correlation {body.get('correlationId') or 'id missing'}"
+    return f"correlation {body.get('correlationId') or 'unknown'}"
 
 
 def _scopes(body: Mapping[str, Any]) -> list[str]:

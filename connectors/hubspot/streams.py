@@ -128,8 +128,7 @@ class Reads(Api):
                 yield [str(row["id"]) for row in rows]
 
     def _owner_pages(self, archived: bool) -> Iterator[tuple[list[Row], str | None]]:
-        flag = "true" if archived else "false"
-        return self.walk(self.at("owners"), limit=LISTED, archived=flag)
+        return self.walk(self.at("owners"), limit=LISTED, archived=archived)
 
     # --- the first read ------------------------------------------------------------------------
 
@@ -143,11 +142,11 @@ class Reads(Api):
             # Whatever changes from here on has a later time, so the next read finds it.
             yield from self._listing(kind, None, self._newest(kind))
 
-    def _listing(self, kind: Kind, after: str | None, newest: int) -> Iterator[Page]:
+    def _listing(self, kind: Kind, begin: str | None, newest: int) -> Iterator[Page]:
         names = self._names(kind)
         shown = names if _fit(names) else ("hs_object_id",)
         path = self.at("objects", kind.name)
-        for rows, after in self.walk(path, after, limit=LISTED, properties=",".join(shown)):
+        for rows, after in self.walk(path, begin, limit=LISTED, properties=",".join(shown)):
             if after is None:
                 end = Position(state={"changed_since": newest})
                 yield self._page(kind, rows, end, complete=True)
@@ -232,15 +231,13 @@ class Reads(Api):
                 "limit": limit,
                 "after": "0",
             },
-            repeat=True,
+            reads=True,
         )
         return results(answer), next_of(answer) is not None
 
     # --- whole rows ----------------------------------------------------------------------------
 
-    def _page(
-        self, kind: Kind, rows: Rows, at: Position | None, *, complete: bool = False
-    ) -> Page:
+    def _page(self, kind: Kind, rows: Rows, at: Position | None, *, complete: bool = False) -> Page:
         whole = self._whole(kind, rows)
         merged = {old: str(row["id"]) for row in whole for old in merged_ids(row)}
         return Page(whole, at=at, merged=merged, complete=complete)
