@@ -104,8 +104,7 @@ class StripeSandbox(Billing, Sandbox):
         """The Stripe part of a connection's file."""
         return {
             "connector": "stripe",
-            "base_url": self.url,
-            "key": "env:STRIPE_KEY",
+            "settings": {"base_url": self.url, "key": "env:STRIPE_KEY"},
             "fields": {"customers": {"external.hubspot": "hubspot_company_id"}},
         }
 
