@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +21,7 @@ from .config import Config, Connection
 from .connector import Changes, Connector, Page, Position, Row, Rows, Stream
 from .env import Env
 from .errors import FeedExpired, HubError, PluginError, ReconnectNeeded
-from .log import get_logger
+from .log import logger
 from .store import Database, table_of, upsert
 from .store.progress import (
     begin_run,
@@ -33,7 +34,7 @@ from .store.progress import (
 from .store.rows import Counts, Paths, Source, mark_gone, paths_of, store_rows
 from .store.tables import ConnectionState
 
-log = get_logger("sync")
+log = logger("sync")
 
 OVERLAP = timedelta(minutes=5)
 """How far behind its cursor a simple stream reads again: vendors show changes late."""
@@ -122,7 +123,7 @@ def _read_all(
     return [outcome for reader in readers for outcome in reader.outcomes], interrupted
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error: the person asked for it
+class _Stopped(Exception):
     pass
 
 
@@ -167,11 +168,11 @@ class _ConnectionReader:
         source = signed_in(self.database, self.connection, checked.account, now=self.env.now())
         by_feed = {name for feed in connector.feeds.values() for name in feed.streams}
         for name in connector.feeds:
-            self._attempt(name, lambda name=name: self._read_feed(connector, source, name))
+            self._attempt(name, partial(self._read_feed, connector, source, name))
         for name in connector.streams:
             if name not in by_feed and name not in self.connection.off:
-                stream = connector.streams[name]
-                self._attempt(name, lambda s=stream: self._read_stream(connector, source, s))
+                work = partial(self._read_stream, connector, source, connector.streams[name])
+                self._attempt(name, work)
 
     def _attempt(self, name: str, work: Callable[[], None]) -> None:
         """Run one stream; its own trouble stays its own, a lost sign-in ends the connection."""
@@ -181,7 +182,7 @@ class _ConnectionReader:
             raise
         except HubError as error:
             self._note_problem(name, error)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is named
+        except Exception as error:
             log.exception("sync.plugin_failed", connection=self.connection.name, stream=name)
             broken = PluginError(
                 f"the connector {self.connection.connector} failed while reading {name}"
@@ -199,7 +200,7 @@ class _ConnectionReader:
         with self.database.read() as reading:
             stored = load_checkpoint(reading, source.connection, stream.name)
         position = stored["position"] if stored else None
-        if position is None and self.connection.backfill is not None:
+        if position is None:
             position = Position.backfill(started - self.connection.backfill)
         paths = self._paths(stream)
         for page in _pages(connector, stream, position):
@@ -281,8 +282,8 @@ class _ConnectionReader:
         self, connector: Connector[Any], source: Source, streams: Sequence[str]
     ) -> None:
         for name in streams:
-            stream = connector.streams[name]
-            self._attempt(name, lambda s=stream: self._read_stream(connector, source, s))
+            work = partial(self._read_stream, connector, source, connector.streams[name])
+            self._attempt(name, work)
 
     def _follow_feed(
         self, connector: Connector[Any], source: Source, name: str, streams: Sequence[str]
@@ -427,9 +428,7 @@ def signed_in(
     return Source(connection.name, connection.connector, account)
 
 
-def _pages(
-    connector: Connector[Any], stream: Stream, position: Position | None
-) -> Iterator[Page]:
+def _pages(connector: Connector[Any], stream: Stream, position: Position | None) -> Iterator[Page]:
     """The pages of a stream in its full form, or of the simple form with a kept cursor."""
     if stream.cursor is None:
         yield from stream.read(connector, position)

@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
 def _binders(
     table: Table, columns: Sequence[str], dialect: Dialect
 ) -> list[tuple[str, Callable[[Any], Any]]]:
-    found = []
+    found: list[tuple[str, Callable[[Any], Any]]] = []
     for name in columns:
         kind = table.c[name].type.dialect_impl(dialect)
         found.append((name, kind.bind_processor(dialect) or _plain))
@@ -86,7 +86,7 @@ def _sqlite_upsert(table: Table, columns: tuple[str, ...], changed: tuple[str, .
         if taken
         else statement.on_conflict_do_nothing(index_elements=keys)
     )
-    dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+    dialect = sqlite.dialect(paramstyle="qmark")
     return str(shaped.compile(dialect=dialect, column_keys=list(columns)))
 
 
@@ -107,7 +107,7 @@ def _copy_and_merge(
     conflict = ", ".join(quote(name) for name in keys)
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS"
-        f" AS SELECT * FROM {target} WITH NO DATA"  # noqa: S608
+        f" AS SELECT * FROM {target} WITH NO DATA"
     )
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
@@ -119,4 +119,3 @@ def _copy_and_merge(
             f" ON CONFLICT ({conflict}) {action}"
         )
         cursor.execute(f"DELETE FROM {staged}")  # noqa: S608
-

@@ -71,7 +71,9 @@ def open_database(url: str, *, migrate: bool = True) -> Database:
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, **({} if sqlite else {"connect_args": {"options": "-c jit=off"}}))
+    engine = create_engine(
+        parsed, **({} if sqlite else {"connect_args": {"options": "-c jit=off"}})
+    )
     if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

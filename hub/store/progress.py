@@ -36,7 +36,7 @@ def begin_run(
     }
     with database.write() as connection:
         done = connection.execute(table_of(Run).insert().values(**values))
-        key = done.inserted_primary_key
+        key: Any = done.inserted_primary_key
     return int(key[0])
 
 
@@ -126,6 +126,4 @@ def store_checkpoint(
 def forget_checkpoint(connection: Connection, name: str, stream: str) -> None:
     """Make the next sync read a stream in full."""
     table = table_of(Checkpoint)
-    connection.execute(
-        delete(table).where(table.c.connection == name, table.c.stream == stream)
-    )
+    connection.execute(delete(table).where(table.c.connection == name, table.c.stream == stream))

@@ -187,7 +187,6 @@ class HubAccount(SQLModel, table=True):
     domains: str = "[]"
     lifecycle: str = "prospect"
     lifecycle_why: str | None = None
-    segment: str | None = None
     owner: str | None = None
     owner_vendor: str | None = None
     owner_id: str | None = None
@@ -199,8 +198,6 @@ class HubAccount(SQLModel, table=True):
     signed_up_on: date | None = None
     renewal_on: date | None = None
     billing_interval: str | None = None
-    mrr_minor: int | None = big()
-    currency: str | None = None
     link_confidence: float = 1.0
 
 
@@ -247,8 +244,8 @@ class _Fact(_Key):
     """A record of the account model: its key, its account (None: unassigned) and its page."""
 
     account_id: str | None = Field(default=None, index=True)
-    ref: str | None = Field(default=None, sa_type=Text)
-    url: str | None = None
+    ref: str | None = Field(default=None, sa_type=Text, index=True)
+    url: str | None = Field(default=None, sa_type=Text)
     gone_at: datetime | None = instant()
 
 
@@ -303,12 +300,12 @@ class TicketRecord(_Fact, table=True):
 
 
 class SubscriptionRecord(_Fact, table=True):
-    """`mrr_minor` is what the subscription brings in a month while it runs (rules/revenue.py)."""
+    """`named` is a JSON list of the accounts that its lines say it is for; NULL: the payer."""
 
     __tablename__ = "subscription"
     status: str
     amount_minor: int | None = big()
-    mrr_minor: int | None = big()
+    named: str | None = Field(default=None, sa_type=Text)
     currency: str | None = None
     interval: str | None = None
     interval_count: int = 1
@@ -324,6 +321,7 @@ class InvoiceRecord(_Fact, table=True):
 
     __tablename__ = "invoice"
     subscription_id: str | None = None
+    named: str | None = Field(default=None, sa_type=Text)
     number: str | None = None
     status: str
     total_minor: int = Field(sa_type=BigInteger)
@@ -400,9 +398,10 @@ class StateHistory(SQLModel, table=True):
 
 
 class Coverage(SQLModel, table=True):
-    """Since when and until when the hub can know about an account from one kind of source.
+    """The team days about which the hub can know an account from one kind of source.
 
-    `basis`: seen (a row came), zero (absence means none), linked (an identifier is there) or lost.
+    `kind` is tickets, billing or usage. `basis`: seen (a row came), zero (absence means none) or
+    lost (it had an identifier there once and has none now: not covered).
     """
 
     __tablename__ = "coverage"
@@ -410,7 +409,7 @@ class Coverage(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     connection: str = Field(primary_key=True)
     from_day: date
-    fresh_until: datetime | None = instant()
+    fresh_until: date
     basis: str
 
 
@@ -482,6 +481,9 @@ class Verdict(SQLModel, table=True):
     held: str | None = None
     confidence: float
     model: str
+    segment: str | None = None
+    mrr_minor: int | None = big()
+    currency: str | None = None
     reasons: str = Field(default="[]", sa_type=Text)
     parts: str = Field(default="{}", sa_type=Text)
 
@@ -498,7 +500,7 @@ class DailyBand(SQLModel, table=True):
 
 
 class Episode(SQLModel, table=True):
-    """One open problem of an account; at most one open per cause. `key` is the intent key's stem."""
+    """One problem of an account; at most one per cause is open."""
 
     __tablename__ = "episode"
     account_id: str = Field(primary_key=True)

@@ -1,0 +1,237 @@
+"""Which account each fact belongs to: a reference is resolved once for all rows that share it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from ..model import AccountRef
+from ..store import Database, as_dicts, table_of, upsert
+from ..store.tables import (
+    AccountRecord,
+    DealRecord,
+    Evidence,
+    InvoiceRecord,
+    PaymentAttemptRecord,
+    PaymentRef,
+    PersonRecord,
+    SubscriptionRecord,
+    TicketRecord,
+    UsageRecord,
+)
+from .accounts import alias_map, current_links
+from .domains import business_domain
+
+REFERRING = (
+    PersonRecord, DealRecord, TicketRecord, SubscriptionRecord, InvoiceRecord,
+    PaymentAttemptRecord, UsageRecord,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Everything by which a record may name its account."""
+
+    by_record: Mapping[tuple[str, str, str, str], str]
+    by_id: Mapping[tuple[str, str, str], str]
+    by_vendor_id: Mapping[tuple[str, str], str]
+    by_domain: Mapping[str, str]
+    by_mailbox: Mapping[str, str]
+    shared: frozenset[str] = frozenset()
+
+    def resolve(self, ref: AccountRef, vendor: str, vendor_account: str) -> str | None:
+        """The account a reference names, or None; never a guess between two."""
+        found: str | None = None
+        if ref.id is not None and ref.object is not None:
+            found = self.by_record.get((vendor, vendor_account, ref.object, ref.id))
+        elif ref.id is not None:
+            found = self.by_id.get((vendor, vendor_account, ref.id))
+        if found is None and ref.vendor is not None and ref.external_id is not None:
+            found = self.by_vendor_id.get((ref.vendor, ref.external_id))
+        if found is None and (domain := business_domain(ref.domain, self.shared)):
+            found = self.by_domain.get(domain)
+        if found is None and ref.email is not None:
+            mailbox = ref.email.strip().lower()
+            domain = business_domain(mailbox, self.shared)
+            found = self.by_mailbox.get(mailbox) or self.by_domain.get(domain or "")
+        return found
+
+
+def open_directory(reading: Connection, shared: frozenset[str]) -> Directory:
+    """The directory of the links in force; what names two accounts names none."""
+    aliases = alias_map(reading)
+    by_record = {key: aliases.get(a, a) for key, a in current_links(reading).items()}
+    by_id: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    by_vendor_id: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (vendor, vendor_account, _, record), account in by_record.items():
+        by_id[(vendor, vendor_account, record)].add(account)
+        by_vendor_id[(vendor, record)].add(account)
+    by_domain: dict[str, set[str]] = defaultdict(set)
+    table = table_of(AccountRecord)
+    for row in as_dicts(reading, select(table).where(table.c.gone_at.is_(None))):
+        key = (row["vendor"], row["vendor_account"], row["object"], row["record_id"])
+        for text in json.loads(row["fields"]).get("domains", ()):
+            if (domain := business_domain(text, shared)) and key in by_record:
+                by_domain[domain].add(by_record[key])
+    return Directory(
+        by_record,
+        _only(by_id),
+        _only(by_vendor_id),
+        _only(by_domain),
+        _only(_mailboxes(reading)),
+        shared,
+    )
+
+
+def _only(found: Mapping[Any, set[str]]) -> dict[Any, str]:
+    return {key: next(iter(accounts)) for key, accounts in found.items() if len(accounts) == 1}
+
+
+def _mailboxes(reading: Connection) -> dict[str, set[str]]:
+    table = table_of(PersonRecord)
+    found: dict[str, set[str]] = defaultdict(set)
+    for email, account in reading.execute(
+        select(table.c.email, table.c.account_id).where(
+            table.c.email.is_not(None),
+            table.c.account_id.is_not(None),
+            table.c.email_verified.is_distinct_from(False),
+        )
+    ):
+        found[email].add(account)
+    return found
+
+
+def assign_accounts(database: Database, shared: frozenset[str]) -> int:
+    """Give every fact its account; returns how many references changed their account.
+
+    People first, since a mailbox may name the account of a later row.
+    """
+    changed = 0
+    for model in REFERRING:
+        with database.write() as writing:
+            directory = open_directory(writing, shared)
+            changed += _assign_table(writing, model, directory)
+    with database.write() as writing:
+        _link_account_records(writing, directory)
+        _find_invoices(writing)
+        _write_evidence(writing, open_directory(writing, shared))
+    return changed
+
+
+def _assign_table(writing: Connection, model: Any, directory: Directory) -> int:
+    table = table_of(model)
+    distinct = select(
+        table.c.vendor, table.c.vendor_account, table.c.ref, table.c.account_id
+    ).where(table.c.ref.is_not(None))
+    changed = 0
+    for vendor, vendor_account, ref, before in writing.execute(distinct.distinct()).all():
+        account = directory.resolve(AccountRef.model_validate_json(ref), vendor, vendor_account)
+        if account == before:
+            continue
+        changed += 1
+        writing.execute(
+            update(table)
+            .where(
+                table.c.vendor == vendor,
+                table.c.vendor_account == vendor_account,
+                table.c.ref == ref,
+                table.c.account_id.is_not_distinct_from(before),
+            )
+            .values(account_id=account)
+        )
+    return changed
+
+
+def _link_account_records(writing: Connection, directory: Directory) -> None:
+    table = table_of(AccountRecord)
+    key = (table.c.vendor, table.c.vendor_account, table.c.object, table.c.record_id)
+    for *parts, before in writing.execute(select(*key, table.c.account_id)).all():
+        account = directory.by_record.get((parts[0], parts[1], parts[2], parts[3]))
+        if account != before:
+            same = [column == part for column, part in zip(key, parts, strict=True)]
+            writing.execute(update(table).where(*same).values(account_id=account))
+
+
+def _find_invoices(writing: Connection) -> None:
+    """Name the invoice of payment attempts that only know their payment."""
+    attempts, refs = table_of(PaymentAttemptRecord), table_of(PaymentRef)
+    invoice = (
+        select(refs.c.invoice_id)
+        .where(
+            refs.c.vendor == attempts.c.vendor,
+            refs.c.vendor_account == attempts.c.vendor_account,
+            refs.c.ref.in_((attempts.c.payment_ref, attempts.c.record_id)),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
+    writing.execute(
+        update(attempts).where(attempts.c.invoice_id.is_(None)).values(invoice_id=invoice)
+    )
+
+
+def _write_evidence(writing: Connection, directory: Directory) -> None:
+    """Subscriptions and invoices speak for the accounts they name, else for the payer's."""
+    wanted: dict[tuple[str, ...], str] = {}
+    named_by_subscription: dict[tuple[str, str, str], list[Any]] = {}
+    subscriptions, invoices = table_of(SubscriptionRecord), table_of(InvoiceRecord)
+    for row in as_dicts(writing, select(subscriptions)):
+        named = json.loads(row["named"]) if row["named"] else []
+        named_by_subscription[(row["vendor"], row["vendor_account"], row["record_id"])] = named
+        _speak(wanted, row, named, directory)
+    for row in as_dicts(writing, select(invoices)):
+        inherited = named_by_subscription.get(
+            (row["vendor"], row["vendor_account"], row["subscription_id"] or ""), []
+        )
+        named = json.loads(row["named"]) if row["named"] else inherited
+        _speak(wanted, row, named, directory)
+    table = table_of(Evidence)
+    key_columns = [table.c[name] for name in _EVIDENCE_KEY]
+    present = {tuple(row) for row in writing.execute(select(*key_columns))}
+    for key in present - wanted.keys():
+        same = [column == part for column, part in zip(key_columns, key, strict=True)]
+        writing.execute(delete(table).where(*same))
+    fresh = [
+        {**dict(zip(_EVIDENCE_KEY, key, strict=True)), "role": role}
+        for key, role in wanted.items()
+        if key not in present
+    ]
+    upsert(writing, Evidence, fresh)
+
+
+_EVIDENCE_KEY = ("vendor", "vendor_account", "object", "record_id", "account_id")
+
+
+def _speak(
+    wanted: dict[tuple[str, ...], str],
+    row: Mapping[str, Any],
+    named: list[Any],
+    directory: Directory,
+) -> None:
+    key = (row["vendor"], row["vendor_account"], row["object"], row["record_id"])
+    for ref in named:
+        account = directory.resolve(AccountRef.model_validate(ref), key[0], key[1])
+        if account is not None:
+            wanted[(*key, account)] = "pays_for" if account != row["account_id"] else "is"
+    if not named and row["account_id"] is not None:
+        wanted[(*key, row["account_id"])] = "is"
+
+
+def unassigned(reading: Connection) -> dict[str, int]:
+    """How many facts of each kind belong to no account, for the summary and `hub doctor`."""
+    found = {}
+    for model in REFERRING:
+        table = table_of(model)
+        number = reading.execute(
+            select(func.count()).select_from(table).where(
+                table.c.account_id.is_(None), table.c.gone_at.is_(None)
+            )
+        ).scalar_one()  # fmt: skip
+        if number:
+            found[table.name] = int(number)
+    return found
