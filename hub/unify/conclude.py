@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, text, update
 
-from ..conditions import Name, compile_condition
+from ..conditions import compile_condition
 from ..config import Config
+from ..configfiles import ACCOUNT_NAMES
 from ..store import Database, as_dicts, table_of, upsert
 from ..store.tables import (
     AccountRecord,
@@ -35,21 +36,9 @@ from .freshness import Ready, readiness
 from .history import remember
 
 LIVE = ("active", "past_due", "unpaid", "paused")
-"""Subscription states in which somebody is a customer; a trial or an unpaid start is not yet one."""
+"""States of a subscription in which somebody is a customer; a trial is not one yet."""
 
 SINGLE_FIELDS = ("stage", "country", "industry", "employees", "plan", "signed_up_on")
-ACCOUNT_NAMES: Mapping[str, Name] = {
-    "name": Name("text"),
-    "stage": Name("text"),
-    "country": Name("text"),
-    "industry": Name("text"),
-    "plan": Name("text"),
-    "employees": Name("number"),
-    "billing_interval": Name("text"),
-    "renewal_on": Name("date"),
-    "signed_up_on": Name("date"),
-}
-"""The account fields that `customers: when:` and segments may speak about."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +141,9 @@ def _subscriptions(
 ) -> tuple[dict[str, list[dict[str, Any]]], set[str]]:
     """Subscriptions by the account they are evidence for, and the accounts that pay for others."""
     table, evidence = table_of(SubscriptionRecord), table_of(Evidence)
-    same = [
-        table.c[n] == evidence.c[n] for n in ("vendor", "vendor_account", "object", "record_id")
-    ]
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     statement = select(table, evidence.c.account_id.label("speaks_for")).join(
-        evidence, same[0] & same[1] & same[2] & same[3]
+        evidence, _same_record(table, evidence)
     )
     for row in as_dicts(reading, statement):
         found[row["speaks_for"]].append(row)
@@ -167,6 +153,11 @@ def _subscriptions(
         .distinct()
     ).scalars()
     return found, set(payers)
+
+
+def _same_record(left: Table, right: Table) -> ColumnElement[bool]:
+    parts = ("vendor", "vendor_account", "object", "record_id")
+    return and_(*(left.c[part] == right.c[part] for part in parts))
 
 
 def _confidence(reading: Connection) -> dict[str, float]:
@@ -260,10 +251,18 @@ def _apply_customer_condition(writing: Connection, config: Config, ids: Sequence
     condition = compile_condition(config.customers.when, ACCOUNT_NAMES, where="hub.yaml, customers")
     dialect = writing.dialect.name
     sql = condition.sql("postgresql" if dialect == "postgresql" else "sqlite")
-    marks = ", ".join(f"'{one}'" for one in ids)
-    writing.exec_driver_sql(
-        "UPDATE account SET lifecycle = 'customer', lifecycle_why = 'customers: when'"  # noqa: S608
-        f" WHERE lifecycle = 'prospect' AND id IN ({marks}) AND ({sql})".replace("%", "%%")
+    # An account that no subscription speaks about brings no revenue that could be compared.
+    known = "SELECT account.*, CAST(NULL AS INTEGER) AS mrr_minor FROM account"
+    matching = f"SELECT id FROM ({known}) AS known WHERE {sql}"  # noqa: S608 - compiled, checked
+    table = table_of(HubAccount)
+    writing.execute(
+        update(table)
+        .where(
+            table.c.lifecycle == "prospect",
+            table.c.id.in_(ids),
+            table.c.id.in_(text(matching).columns(table.c.id)),
+        )
+        .values(lifecycle="customer", lifecycle_why="customers: when in hub.yaml")
     )
 
 
@@ -332,8 +331,7 @@ def _first_days(
         evidence = table_of(Evidence)
         rows = writing.execute(
             select(evidence.c.account_id, func.min(table.c[column]))
-            .join(table, (table.c.record_id == evidence.c.record_id) & (table.c.object == evidence.c.object)
-                  & (table.c.vendor == evidence.c.vendor) & (table.c.vendor_account == evidence.c.vendor_account))
+            .join(table, _same_record(table, evidence))
             .where(table.c.vendor == vendor)
             .group_by(evidence.c.account_id)
         )  # fmt: skip
