@@ -32,7 +32,7 @@ STEPS = (
     Step("house rules", ("python", "tools/house.py")),
     Step(
         "tests",
-        ("python", "-m", "pytest", "-n2", "--dist=loadfile", "-p", "randomly", "--randomly-seed=1"),
+        ("python", "-m", "pytest", "-n2", "--dist=loadfile", "--randomly-seed=1"),
         speaks=True,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,13 @@ def test_the_lock_pins_every_requirement_by_hash_and_names_no_host():
 
     assert len(pins) == len(lines) > 50
     assert not re.search(r"https?://|file:|--index-url|--find-links|--trusted-host", lock)
+
+
+def test_the_lock_holds_everything_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.split(r"[\[<>=~ ;]", line)[0].lower().replace(".", "-") for line in wanted}
+
+    assert names - set(re.findall(r"^([a-z0-9-]+)(?:\[\S+\])?==", lock, re.MULTILINE)) == set()
