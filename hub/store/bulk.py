@@ -39,7 +39,8 @@ def upsert(
     if not batch:
         return 0
     table = table_of(model)
-    columns = tuple(batch[0])
+    # SQLAlchemy compiles the columns in the table's order, whatever the order of the names.
+    columns = tuple(sorted(batch[0], key=table.columns.keys().index))
     changed = tuple(columns if update is None else update)
     binders = _binders(table, columns, connection.dialect)
     tuples = [tuple(bind(row[name]) for name, bind in binders) for row in batch]
