@@ -28,7 +28,6 @@ from .model import (
     DefineField,
     Ignored,
     Record,
-    RecordKey,
     SetFields,
 )
 
@@ -192,7 +191,7 @@ class Stream:
         return function
 
     def id_of(self, row: Row) -> str:
-        """The row's id as text; a compound key is joined with `:`. KeyError when a part is absent."""
+        """The row's id as text, a compound key joined with `:`; KeyError when a part is absent."""
         parts = [row[part] for part in self.key]
         if any(part is None or part == "" for part in parts):
             raise KeyError(":".join(self.key))
