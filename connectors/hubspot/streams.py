@@ -8,7 +8,7 @@ time seen; where one instant fills a whole page, that instant is read by record 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -183,7 +183,7 @@ class Reads(Api):
             if times != sorted(times):
                 raise stuck(self.at("objects", kind.name, "search"))
             if more and times[-1] == floor:
-                yield from self._tied(kind, floor)
+                yield from self._tied(kind, floor, known)
                 floor, known = floor + 1, set()
                 continue
             yield [row for row, key in zip(rows, keys, strict=True) if key not in known], times[-1]
@@ -191,13 +191,15 @@ class Reads(Api):
                 return
             floor, known = times[-1], {key for key in keys if key[1] == times[-1]}
 
-    def _tied(self, kind: Kind, instant: int) -> Iterator[tuple[list[Row], int]]:
+    def _tied(
+        self, kind: Kind, instant: int, known: Set[tuple[str, int]]
+    ) -> Iterator[tuple[list[Row], int]]:
         """The many rows of one instant, for example of an import, by their ids."""
         last = 0
         while True:
             wanted = [_filter(kind.changed, "EQ", instant), _filter("hs_object_id", "GT", last)]
             rows, more = self._search(kind, wanted, "hs_object_id")
-            yield rows, instant
+            yield [row for row in rows if (str(row["id"]), instant) not in known], instant
             if not more:
                 return
             reached = max((int(row["id"]) for row in rows), default=last)
