@@ -116,6 +116,16 @@ class Config:
     templates: Mapping[str, str] = field(default_factory=dict)
     plugins: Plugins = field(default_factory=Plugins)
 
+    @property
+    def file(self) -> str:
+        """hub.yaml as error messages name it."""
+        return f"{self.directory.name}/hub.yaml"
+
+    @property
+    def task_homes(self) -> tuple[str, ...]:
+        """The connections in which tasks are made, each once, in the order of hub.yaml."""
+        return tuple(dict.fromkeys(self.tasks_to.values()))
+
     def person_by_role(self, role: str) -> Person | None:
         """The person of that short name, else the first in hub.yaml who has the role."""
         having = (person for person in self.people.values() if role in person.roles)
