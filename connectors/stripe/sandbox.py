@@ -301,7 +301,7 @@ class StripeSandbox(Billing, Sandbox):
     @api
     def _create_customer(self, call: Call) -> Obj:
         fields, metadata = _customer_fields(call, {})
-        set_only = {key: value for key, value in (metadata or {}).items() if value}
+        set_only = {key: value for key, value in metadata.items() if value}
         return self.objects["customer"][self.create_customer(metadata=set_only, **fields)]
 
     @route("POST", "/v1/customers/{id}")
@@ -316,6 +316,18 @@ class StripeSandbox(Billing, Sandbox):
     @api
     def _delete_customer(self, call: Call, id: str) -> Obj:
         return self.delete_customer(id)
+
+    @route("POST", "/v1/subscriptions/{id}")
+    @api
+    def _update_subscription(self, call: Call, id: str) -> Obj:
+        held = self.held("subscription", id)
+        form = _known_form(call, ("cancel_at_period_end", "metadata"))
+        sent = _metadata(form, held["metadata"])
+        kept = {key: value for key, value in {**held["metadata"], **sent}.items() if value}
+        changes: dict[str, Any] = {"metadata": kept}
+        if (at_end := form.get("cancel_at_period_end")) is not None:
+            changes["cancel_at_period_end"] = at_end == ["true"]
+        return self.update_subscription(id, **changes)
 
     @route("DELETE", "/v1/subscriptions/{id}")
     @api
@@ -347,26 +359,35 @@ class StripeSandbox(Billing, Sandbox):
 
 def _customer_fields(
     call: Call, held: Mapping[str, str]
-) -> tuple[dict[str, str | None], dict[str, str | None] | None]:
-    """The plain fields of a customer's form, and its metadata within Stripe's limits."""
-    form = call.form()
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """The plain fields of a customer's form, and its metadata."""
+    form = _known_form(call, (*CUSTOMER_WORDS, "metadata"))
+    fields = {name: form[name][0] or None for name in CUSTOMER_WORDS if name in form}
+    if (email := fields.get("email")) and "@" not in email:
+        raise BadRequest("Invalid email address.", param="email", code="email_invalid")
+    return fields, _metadata(form, held)
+
+
+def _known_form(call: Call, words: tuple[str, ...]) -> Params:
+    """The form's fields, all of them known."""
     if call.body and "json" in call.headers.get("content-type", ""):
         raise BadRequest("Send the body as application/x-www-form-urlencoded, not as JSON.")
+    form = call.form()
     for name in form:
-        if bare(name) not in (*CUSTOMER_WORDS, "metadata", "expand"):
+        if bare(name) not in (*words, "expand"):
             raise BadRequest(
                 f"Received unknown parameter: {bare(name)}", param=name, code="parameter_unknown"
             )
-    fields: dict[str, str | None] = {
-        name: form[name][0] or None for name in CUSTOMER_WORDS if name in form
-    }
-    if (email := fields.get("email")) and "@" not in email:
-        raise BadRequest("Invalid email address.", param="email", code="email_invalid")
+    return form
+
+
+def _metadata(form: Params, held: Mapping[str, str]) -> dict[str, str | None]:
+    """The metadata that a form sets, within Stripe's limits; `metadata=` takes out all there is."""
     if form.get("metadata") == [""]:
-        return fields, dict.fromkeys(held)
+        return dict.fromkeys(held)
     metadata = _nested(form, "metadata")
     _fits(metadata, held)
-    return fields, metadata or None
+    return metadata
 
 
 def _nested(form: Params, name: str) -> dict[str, str | None]:

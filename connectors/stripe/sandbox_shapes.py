@@ -220,11 +220,6 @@ def subscription(
     paused_for: str | None = None,
 ) -> Obj:
     """A subscription. `paused_for` is Stripe's word for why it is paused."""
-    paused = {
-        "subscription": {"type": paused_for},
-        "transitioned_at": created,
-        "type": "subscription",
-    }
     return {
         "id": id,
         "object": "subscription",
@@ -248,12 +243,7 @@ def subscription(
         "description": None,
         "discounts": [],
         "ended_at": ended_at,
-        "items": {
-            "object": "list",
-            "data": list(items),
-            "has_more": False,
-            "url": f"/v1/subscription_items?subscription={id}",
-        },
+        "items": _all_of(items, f"/v1/subscription_items?subscription={id}"),
         "latest_invoice": None,
         "livemode": False,
         "metadata": dict(metadata or {}),
@@ -261,12 +251,21 @@ def subscription(
         "schedule": None,
         "start_date": created,
         "status": status,
-        "status_details": {"paused": paused} if paused_for else None,
+        "status_details": _paused(created, paused_for) if paused_for else None,
         "test_clock": None,
         "trial_end": trial_end,
         "trial_settings": {"end_behavior": {"missing_payment_method": "pause"}},
         "trial_start": created if trial_end else None,
     }
+
+
+def _paused(since: int, why: str) -> Obj:
+    what = {"subscription": {"type": why}, "transitioned_at": since, "type": "subscription"}
+    return {"paused": what}
+
+
+def _all_of(data: Sequence[Obj], url: str) -> Obj:
+    return {"object": "list", "data": list(data), "has_more": False, "url": url}
 
 
 def invoice(
@@ -285,12 +284,6 @@ def invoice(
     base_url: str = "https://invoice.stripe.com",
 ) -> Obj:
     """A bill of a subscription; the metadata beside its id is a snapshot of that moment."""
-    closing = {"paid": "paid_at", "void": "voided_at", "uncollectible": "marked_uncollectible_at"}
-    moments = dict.fromkeys(
-        ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at"), None
-    ) | {"finalized_at": None if status == "draft" else created}
-    if status in closing:
-        moments[closing[status]] = closed_at or created
     return {
         "id": id,
         "object": "invoice",
@@ -315,32 +308,38 @@ def invoice(
         "hosted_invoice_url": None if status == "draft" else f"{base_url}/i/{id}",
         "invoice_pdf": None,
         "last_finalization_error": None,
-        "lines": {
-            "object": "list",
-            "data": [],
-            "has_more": False,
-            "url": f"/v1/invoices/{id}/lines",
-        },
+        "lines": _all_of([], f"/v1/invoices/{id}/lines"),
         "livemode": False,
         "metadata": {},
         "next_payment_attempt": next_payment_attempt,
         "number": number,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": dict(subscription["metadata"]),
-                "subscription": subscription["id"],
-            },
-            "type": "subscription_details",
-        },
+        "parent": _parent(subscription),
         "period_end": created,
         "period_start": created,
         "starting_balance": 0,
         "status": status,
-        "status_transitions": moments,
+        "status_transitions": _moments(status, created, closed_at or created),
         "subtotal": total,
         "test_clock": None,
         "total": total,
+    }
+
+
+def _moments(status: str, created: int, closed_at: int) -> Obj:
+    return {
+        "finalized_at": None if status == "draft" else created,
+        "marked_uncollectible_at": closed_at if status == "uncollectible" else None,
+        "paid_at": closed_at if status == "paid" else None,
+        "voided_at": closed_at if status == "void" else None,
+    }
+
+
+def _parent(subscription: Obj) -> Obj:
+    details = {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]}
+    return {
+        "quote_details": None,
+        "subscription_details": details,
+        "type": "subscription_details",
     }
 
 

@@ -207,6 +207,17 @@ def test_forms_outside_stripes_limits_are_refused_and_change_nothing(box, http, 
     assert http.get(f"/v1/customers/{customer}").json()["metadata"] == {"mine": "1"}
 
 
+def test_a_subscriptions_metadata_and_planned_end_can_be_set(box, http):
+    subscription = box.subscribe(box.create_customer(name="Birch"), amount=4900)
+
+    form = {"metadata[for_hubspot_company]": "9001", "cancel_at_period_end": "true"}
+    answer = http.post(f"/v1/subscriptions/{subscription}", data=form)
+
+    assert answer.json()["metadata"] == {"for_hubspot_company": "9001"}
+    assert answer.json()["cancel_at_period_end"] is True
+    assert event_types(http)[-1] == "customer.subscription.updated"
+
+
 def test_a_key_replays_its_answer_and_refuses_other_parameters(box, http):
     key = {"Idempotency-Key": "k1"}
 
