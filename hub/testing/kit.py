@@ -54,7 +54,10 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Call:
-    """One request as a handler sees it; `path` is decoded and has no query."""
+    """One request as a handler sees it.
+
+    `path` has no query and is decoded, but for `%2F`: a slash inside an id parts no segments.
+    """
 
     method: str
     path: str
@@ -86,7 +89,7 @@ class Call:
         scheme, _, value = self.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
-                return b64decode(value).decode("utf-8")
+                return b64decode(value, validate=True).decode("utf-8")
             except (binascii.Error, UnicodeDecodeError):
                 return None
         return value or None if scheme.lower() == "bearer" else None
@@ -178,6 +181,11 @@ class Route:
         return [0 if "{" not in s else 2 if re.fullmatch(r"\{\w+\}", s) else 1 for s in segments]
 
 
+def _whole(part: str) -> str:
+    """A part of a path with the slashes that belong to it."""
+    return part.replace("%2F", "/")
+
+
 def token_outcome(token: str | None, good: str) -> Outcome:
     """What a credential is worth: the printed one is good, three named bad ones are known."""
     if token == good:
@@ -218,8 +226,7 @@ class Window:
     def take(self) -> float | None:
         """None when the call may pass; else the seconds until the next one may."""
         now = self.clock()
-        while self._taken and (now - self._taken[0]).total_seconds() >= self.per_s:
-            self._taken.popleft()
+        self._forget(now)
         if len(self._taken) < self.calls:
             self._taken.append(now)
             return None
@@ -228,7 +235,12 @@ class Window:
     @property
     def left(self) -> int:
         """How many calls may still pass now."""
+        self._forget(self.clock())
         return self.calls - len(self._taken)
+
+    def _forget(self, now: datetime) -> None:
+        while self._taken and (now - self._taken[0]).total_seconds() >= self.per_s:
+            self._taken.popleft()
 
 
 class Sandbox:
@@ -428,7 +440,8 @@ class Sandbox:
     def _handled(self, call: Call) -> Reply:
         for known in self.routes:
             if known.method == call.method and (match := known.pattern.fullmatch(call.path)):
-                reply: Reply = getattr(self, known.handler)(call, **match.groupdict())
+                parts = {name: _whole(part) for name, part in match.groupdict().items()}
+                reply: Reply = getattr(self, known.handler)(call, **parts)
                 return reply
         return self.not_found(call)
 
@@ -465,7 +478,7 @@ class Sandbox:
             if match := re.fullmatch(r"/record/([^/]+)/([^/]+)", call.path):
                 page = self.page(call)
                 for record in page.records:
-                    if (record.object, record.id) == match.groups():
+                    if (record.object, record.id) == tuple(map(_whole, match.groups())):
                         return Reply(html=record_html(page, record), headers=headers)
                 return Reply(404, html=list_html(page, missing=True), headers=headers)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import struct
 import threading
@@ -111,7 +112,7 @@ class Conversation(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         return Call(
             method=self.command,
-            path=unquote(address.path),
+            path="%2F".join(map(unquote, re.split("%2F", address.path, flags=re.IGNORECASE))),
             query=parse_qs(address.query, keep_blank_values=True),
             headers=Headers(self.headers.items()),
             body=self._body(),
