@@ -1,0 +1,275 @@
+"""Measures and signals of one day, for every customer, in the database.
+
+One temporary table has a row an account and a column a measure or signal; coverage turns "no row"
+into zero or unknown, here and nowhere else (DESIGN 5).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Double,
+    FromClause,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    update,
+)
+
+from ..conditions import Condition, Name, compile_condition, negate
+from ..config import Config
+from ..definitions import SignalDef
+from ..facts import Facts
+from ..measures import Measure, columns, from_yaml
+from ..store import table_of
+from ..store.tables import Coverage
+
+Value: TypeAlias = float | int | str | date | bool | None
+MRR = "mrr_minor"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every measure that this installation has, from plugins and from YAML, by name."""
+
+    measures: Mapping[str, Measure]
+
+    @property
+    def names(self) -> dict[str, Name]:
+        """What conditions may use, signals not included."""
+        return {name: one.as_name() for name, one in self.measures.items()}
+
+
+def registry(config: Config) -> Registry:
+    """The measures of the loaded plugins and of the YAML files."""
+    found: dict[str, Measure] = {
+        one.name: one for one in config.plugins.measures if isinstance(one, Measure)
+    }
+    ratios = []
+    for definition in config.definitions.measures.values():
+        if definition.primitive == "ratio":
+            ratios.append(definition)
+        else:
+            found[definition.name] = from_yaml(definition, found)
+    for definition in ratios:
+        found[definition.name] = from_yaml(definition, found)
+    return Registry(found)
+
+
+@dataclass
+class Judged:
+    """One account's day: its segment, measures, signals and the rows that speak for them."""
+
+    account_id: str
+    segment: str | None
+    values: dict[str, Value] = field(default_factory=dict)
+    evidence: dict[str, str] = field(default_factory=dict)
+
+    def number(self, name: str) -> float | None:
+        """A measure's value as a number; None when it is unknown or no number."""
+        value = self.values.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    def truth(self, signal: str) -> bool | None:
+        """A signal: true, false or unknown."""
+        value = self.values.get(signal)
+        return None if value is None else bool(value)
+
+
+class Evaluation:
+    """Evaluates one day for all customers, or for the accounts named."""
+
+    def __init__(
+        self,
+        reading: Connection,
+        config: Config,
+        measures: Registry,
+        day: date,
+        accounts: Sequence[str] | None = None,
+    ) -> None:
+        self.reading = reading
+        self.config = config
+        self.dialect = "postgresql" if reading.dialect.name == "postgresql" else "sqlite"
+        self.facts = Facts(day, config.login_events, config.key_features)
+        self.measures = measures.measures
+        self.only = accounts
+        self.signals = [config.definitions.signals[n] for n in config.definitions.signal_order]
+        self.table = self._table()
+
+    def run(self) -> dict[str, Judged]:
+        """Every account's values; the temporary table is gone with the transaction."""
+        self.reading.exec_driver_sql("DROP TABLE IF EXISTS judged")
+        self.table.create(self.reading)
+        self._fill()
+        self._segment()
+        for signal in self.signals:
+            self._signal(signal)
+        return self._read()
+
+    # --- measures -----------------------------------------------------------------------------
+
+    def _table(self) -> Table:
+        parts = [Column("account_id", String, primary_key=True), Column("segment", String)]
+        kinds: Mapping[str, Any] = {"number": Double, "text": String, "date": Date}
+        for name, one in self.measures.items():
+            kind = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
+            parts += [Column(name, kind), Column(f"{name}__by", String)]
+        parts += [Column(signal.name, Boolean) for signal in self.signals]
+        for name in ("country", "industry", "plan"):
+            parts.append(Column(f"account__{name}", String))
+        parts.append(Column("account__employees", Integer))
+        return Table("judged", MetaData(), *parts, prefixes=["TEMPORARY"])
+
+    def _fill(self) -> None:
+        accounts = self.facts.accounts
+        source: FromClause = accounts
+        chosen: list[Any] = [accounts.c.account_id]
+        targets = ["account_id"]
+        covered: dict[str, FromClause] = {}
+        for name, one in self.measures.items():
+            measured = columns(one.select(self.facts, self.dialect)).subquery(f"m_{name}")
+            source = source.outerjoin(measured, measured.c.account_id == accounts.c.account_id)
+            if one.needs and one.needs not in covered:
+                covered[one.needs] = cover = self._coverage(one.needs)
+                source = source.outerjoin(cover, cover.c.account_id == accounts.c.account_id)
+            value = self._with_coverage(one, measured, covered)
+            chosen += [value, case((value.is_not(None), measured.c.evidence), else_=null())]
+            targets += [name, f"{name}__by"]
+        for name in ("country", "industry", "plan", "employees"):
+            chosen.append(accounts.c[name])
+            targets.append(f"account__{name}")
+        statement = select(*chosen).select_from(source)
+        if self.only is not None:
+            statement = statement.where(accounts.c.account_id.in_(self.only))
+        self.reading.execute(self.table.insert().from_select(targets, statement))
+
+    def _coverage(self, kind: str) -> FromClause:
+        """Since when an account is covered by a source of this kind that is fresh on the day."""
+        table = table_of(Coverage)
+        return (
+            select(table.c.account_id, func.min(table.c.from_day).label("from_day"))
+            .where(
+                table.c.kind == kind,
+                table.c.basis != "lost",
+                table.c.fresh_until >= literal(self.facts.day, Date),
+            )
+            .group_by(table.c.account_id)
+            .subquery(f"covered_{kind}")
+        )
+
+    def _with_coverage(
+        self, one: Measure, measured: FromClause, covered: Mapping[str, FromClause]
+    ) -> Any:
+        value = measured.c.value
+        if not one.configured(self.facts):
+            return cast(null(), value.type)
+        if one.needs is None:
+            return value
+        from_day = covered[one.needs].c.from_day
+        known = from_day.is_not(None)
+        if one.reach_days is not None and one.empty == "zero":
+            first = self.facts.day - timedelta(days=one.reach_days - 1)
+            known = and_(known, from_day <= literal(first, Date))
+        filled = func.coalesce(value, 0) if one.empty == "zero" else value
+        return case((known, filled), else_=cast(null(), value.type))
+
+    # --- segments and signals -----------------------------------------------------------------
+
+    def _segment(self) -> None:
+        """The first segment of hub.yaml whose condition is true."""
+        from ..configfiles import ACCOUNT_NAMES
+
+        for name, when in reversed(self.config.segments.items()):
+            condition = compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}")
+            sql = condition.sql(self._dialect())
+            for column in ("country", "industry", "plan", "employees"):
+                sql = sql.replace(f'"{column}"', f'"account__{column}"')
+            if MRR not in self.measures:
+                sql = sql.replace(f'"{MRR}"', "NULL")
+            self.reading.execute(
+                update(self.table).where(text(sql.replace(":", r"\:"))).values(segment=name)
+            )
+
+    def _signal(self, signal: SignalDef) -> None:
+        """Fill a signal's column; segments with values of their own are filled apart."""
+        own = [name for name in signal.by_segment if name in self.config.segments]
+        for segment in (None, *own):
+            sql = self.condition(signal, segment).sql(self._dialect())
+            statement = update(self.table).values(
+                {signal.name: text(f"({sql})".replace(":", r"\:"))}
+            )
+            if segment is not None:
+                statement = statement.where(self.table.c.segment == segment)
+            self.reading.execute(statement)
+
+    def condition(self, signal: SignalDef, segment: str | None) -> Condition:
+        """A signal's compiled condition for one segment."""
+        return compile_condition(
+            signal.when,
+            self._names(),
+            signal.given_for(segment),
+            where=signal.place("when"),
+        )
+
+    def clears(self, signal: SignalDef, segment: str | None) -> Condition:
+        """What ends a signal: its `clears:`, else that the condition is no longer true."""
+        if signal.clears is None:
+            return negate(self.condition(signal, segment))
+        return compile_condition(
+            signal.clears,
+            self._names(),
+            signal.given_for(segment),
+            where=signal.place("clears"),
+        )
+
+    def _names(self) -> dict[str, Name]:
+        names = {name: one.as_name() for name, one in self.measures.items()}
+        return {**names, **{signal.name: Name("boolean") for signal in self.signals}}
+
+    def _dialect(self) -> Any:
+        return self.dialect
+
+    # --- reading the table --------------------------------------------------------------------
+
+    def _read(self) -> dict[str, Judged]:
+        found: dict[str, Judged] = {}
+        names = [*self.measures, *(signal.name for signal in self.signals)]
+        for row in self.reading.execute(select(self.table)).mappings():
+            found[row["account_id"]] = Judged(
+                account_id=row["account_id"],
+                segment=row["segment"],
+                values={name: row[name] for name in names},
+                evidence={name: row[f"{name}__by"] for name in self.measures if row[f"{name}__by"]},
+            )
+        return found
+
+    def holds(self, condition: Condition, account_id: str) -> bool | None:
+        """A condition's truth for one account of this evaluation."""
+        sql = f"({condition.sql(self._dialect())})".replace(":", r"\:")
+        answer = self.reading.execute(
+            select(text(sql)).select_from(self.table).where(self.table.c.account_id == account_id)
+        ).scalar()
+        return None if answer is None else bool(answer)
+
+
+def keys_of(evidence: Iterable[str]) -> str:
+    """Record keys as the JSON list that a reading stores."""
+    return json.dumps(list(evidence))
