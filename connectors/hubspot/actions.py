@@ -26,6 +26,7 @@ from hub import (
     Row,
     SetFields,
     WriteRefused,
+    WriteUnknown,
     finds,
     observes,
     writes,
@@ -74,14 +75,18 @@ class Writes(Api):
         return found
 
     def _made(self, kind: str, field: FieldSpec) -> Row:
-        with suppress(AlreadyThere):
+        """Make the group and the property; one that is there after all is as good."""
+        with suppress(AlreadyThere, WriteUnknown):
             self.http.post(self.at("properties", kind, "groups"), json=GROUP, repeat=True)
         try:
             made: Row = self.http.post(
                 self.at("properties", kind), json=_definition(field), repeat=True
             )
-        except AlreadyThere:
-            made = self.http.get(self.at("properties", kind, field.name))
+        except (AlreadyThere, WriteUnknown):
+            there = self._property(kind, field.name)
+            if there is None:
+                raise
+            made = there
         return made
 
     def _agree(self, kind: str, field: FieldSpec, there: Row) -> None:

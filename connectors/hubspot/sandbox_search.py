@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from heapq import nsmallest
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 from zlib import crc32
 
@@ -15,6 +16,7 @@ CAP = 10_000
 MOST = 200
 LONGEST_BODY = 3000
 
+Compared = Callable[[Any], Any]
 Shown = tuple[str, Mapping[str, Any]]
 """A record's id and its properties, as the search index has them."""
 
@@ -28,9 +30,12 @@ def search(
 ) -> tuple[list[str], int, str | None]:
     """The ids of one page, how many there are in all, and the offset of the next page."""
     limit, offset = _window(body)
-    fits = _any_group(body.get("filterGroups") or [], definitions)
     word = str(body.get("query") or "").lower()
-    found = [one for one in shown if fits(one[1]) and (not word or _mentions(one[1], word))]
+    found = [
+        one
+        for one in _filtered(list(shown), body.get("filterGroups") or [], definitions)
+        if not word or _mentions(one[1], word)
+    ]
     ordered = nsmallest(offset + limit, found, key=_order(body, definitions))[offset:]
     reached = offset + len(ordered)
     return [one for one, _ in ordered], len(found), str(reached) if reached < len(found) else None
@@ -48,14 +53,21 @@ def _window(body: Mapping[str, Any]) -> tuple[int, int]:
     return limit, offset
 
 
-def _any_group(
-    groups: list[Mapping[str, Any]], definitions: Mapping[str, Definition]
-) -> Callable[[Mapping[str, Any]], bool]:
+def _filtered(
+    shown: list[Shown], groups: list[Mapping[str, Any]], definitions: Mapping[str, Definition]
+) -> list[Shown]:
+    """The records that pass every filter of at least one group."""
     sizes = [len(group.get("filters") or ()) for group in groups]
     if len(groups) > 5 or max(sizes, default=0) > 6 or sum(sizes) > 18:
         raise BadSearch("There are too many filter groups or filters")
-    tests = [[_test(f, definitions) for f in group.get("filters") or ()] for group in groups]
-    return lambda its: not tests or any(all(test(its) for test in group) for group in tests)
+    passed: dict[str, Shown] = {}
+    for group in groups or [{}]:
+        found = shown
+        for wanted in group.get("filters") or ():
+            test = _test(wanted, definitions)
+            found = [one for one in found if test(one[1])]
+        passed |= {one[0]: one for one in found}
+    return list(passed.values())
 
 
 def _test(
@@ -65,41 +77,31 @@ def _test(
     name, operator = str(wanted.get("propertyName")), wanted.get("operator")
     if name not in definitions:
         raise BadSearch(f"There was a problem with the request: property {name} does not exist")
-    key = _key(definitions[name])
+    type = definitions[name]["type"]
+    given: Compared = GIVEN.get(type, _as_word)
+    held: Compared = HELD.get(type, _as_word)
     if operator == "HAS_PROPERTY":
         return lambda its: its.get(name) is not None
     if operator == "NOT_HAS_PROPERTY":
         return lambda its: its.get(name) is None
     if operator in ("IN", "NOT_IN"):
-        some = {key(value) for value in wanted.get("values") or ()}
-        return lambda its: (key(its.get(name)) in some) == (operator == "IN")
-    value, high = key(wanted.get("value")), key(wanted.get("highValue"))
+        some = {given(value) for value in wanted.get("values") or ()}
+        return lambda its: (
+            its.get(name) is not None and (held(its[name]) in some) == (operator == "IN")
+        )
+    value, high = given(wanted.get("value")), given(wanted.get("highValue"))
     if value is None:
         raise BadSearch(f"The filter on {name} has no valid value")
-    compare: dict[str, Callable[[Any], bool]] = {
-        "EQ": lambda x: x == value,
-        "NEQ": lambda x: x != value,
-        "GT": lambda x: x > value,
-        "GTE": lambda x: x >= value,
-        "LT": lambda x: x < value,
-        "LTE": lambda x: x <= value,
-        "BETWEEN": lambda x: value <= x <= high,
-        "CONTAINS_TOKEN": lambda x: str(value).strip("*") in str(x),
-    }
-    if operator not in compare:
+    if operator == "BETWEEN":
+        return lambda its: its.get(name) is not None and value <= held(its[name]) <= high
+    if operator not in COMPARE:
         raise BadSearch(f"{operator} is not an operator")
-    holds = compare[operator]
-    return lambda its: its.get(name) is not None and holds(key(its[name]))
+    compare = COMPARE[operator]
+    return lambda its: its.get(name) is not None and compare(held(its[name]), value)
 
 
-def _key(definition: Definition) -> Callable[[Any], Any]:
-    """How values of a property compare: numbers, times in their written form, or words."""
-    match definition["type"]:
-        case "number":
-            return _as_number
-        case "datetime":
-            return _as_time
-    return lambda value: None if value is None else str(value).lower()
+def _as_word(value: Any) -> str | None:
+    return None if value is None else str(value).lower()
 
 
 def _as_number(value: Any) -> Decimal | int | None:
@@ -119,6 +121,16 @@ def _as_time(value: Any) -> str | None:
     return None if value is None else text
 
 
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "EQ": eq, "NEQ": ne, "GT": gt, "GTE": ge, "LT": lt, "LTE": le,
+    "CONTAINS_TOKEN": lambda held, given: str(given).strip("*") in str(held),
+}  # fmt: skip
+
+GIVEN: dict[str, Compared] = {"number": _as_number, "datetime": _as_time}
+HELD: dict[str, Compared] = {"number": _as_number, "datetime": str}
+"""How the values of a filter and of a record compare: a record's times are held as written."""
+
+
 def _order(
     body: Mapping[str, Any], definitions: Mapping[str, Definition]
 ) -> Callable[[Shown], Any]:
@@ -131,11 +143,11 @@ def _order(
     down = isinstance(by, Mapping) and by.get("direction") == "DESCENDING"
     if name not in definitions:
         raise BadSearch(f"There was a problem with the request: property {name} does not exist")
-    key = _key(definitions[name])
+    held: Compared = HELD.get(definitions[name]["type"], _as_word)
 
     def place(one: Shown) -> Any:
-        value = key(one[1].get(name))
-        rank = (value is not None, value) if value is not None else (False,)
+        value = one[1].get(name)
+        rank = (False,) if value is None else (True, held(value))
         return _Down(rank) if down else rank, crc32(one[0].encode())
 
     return place
