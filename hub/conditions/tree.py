@@ -18,10 +18,10 @@ from .words import DATE_ARITHMETIC, KEYWORDS, TOO_DEEP, Name, Token, refusal
 
 COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div)
-MAX_PENDING = 70
+MAX_PENDING = 66
 """SQLite's parser gives up at 100 pending words and signs; the query around needs the rest."""
 
-_PENDING_BEFORE = {exp.Div: 5, exp.Between: 4, exp.In: 4}
+_PENDING_BEFORE: dict[type[exp.Expr], int] = {exp.Div: 5, exp.Between: 4, exp.In: 4}
 """What waits while a later side is read: `a / NULLIF (`, `a BETWEEN b AND`; 2 for other signs."""
 
 
@@ -49,7 +49,7 @@ def _unreadable(error: Exception) -> ConfigError:
     found = next((str(detail["highlight"]) for detail in details), "its end")
     place = found.strip('"')
     return refusal(
-        f"cannot be read at {place}",
+        f"cannot be read near {place}",
         "Write comparisons such as tickets_30d >= 4 or days BETWEEN 2 AND 5, joined with AND or OR",
     )
 

@@ -72,7 +72,7 @@ DATE_ARITHMETIC = (
     "Compare a measure in days, for example days_to_renewal <= 90",
 )
 TOO_DEEP = (
-    f"is nested too deep ({MAX_NESTING} at most)",
+    f"is nested too deep (at most {MAX_NESTING} levels, fewer when each holds many signs)",
     "Put the inner part into a signal of its own and use that name",
 )
 _REFUSED_WORDS = {
