@@ -154,7 +154,7 @@ class _Check:
                     second,
                     f"and {first.name} ({first.place()}) both have priority {first.priority}, and"
                     " one account can have both",
-                    "Give one of them a higher priority:",
+                    "Give one of them a higher priority",
                 )
 
     def play(self, one: Play) -> Iterator[ConfigError]:

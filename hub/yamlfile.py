@@ -153,7 +153,7 @@ _SLIPS: tuple[tuple[str, str, str], ...] = (
     (
         "expected ',' or",
         "a bracket is not closed, or a comma is missing",
-        "Write {a: 1, b: 2} or [a, b]",
+        "Write {a: 1, b: 2} or [a, b], and quote a text that holds { or ,",
     ),
     ("unexpected end of stream", "a quote is opened and never closed", "Close the quote"),
     (
