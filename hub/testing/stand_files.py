@@ -6,7 +6,7 @@ A hub started in that folder reads the stand-ins as it would read the vendors.
 from __future__ import annotations
 
 import os
-import shlex
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -100,7 +100,7 @@ def write_stand_config(
     _copy_missing(starter, config)
     secrets = {n: value for one in sandboxes.values() for n, value in one.secrets().items()}
     secrets["USAGE_URL"] = usage_url(usage)
-    lines = [f"{name}={shlex.quote(value)}" for name, value in secrets.items()]
+    lines = [f"{name}={_quoted(value)}" for name, value in secrets.items()]
     write_private(directory / ".env", "\n".join([MARK, *lines, ""]))
     (config / "hub.yaml").write_text(_hub_yaml(starter, world, sandboxes), "utf-8")
     for vendor, sandbox in sandboxes.items():
@@ -115,6 +115,14 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)
+
+
+def _quoted(value: str) -> str:
+    """A value as .env files want it."""
+    if re.fullmatch(r"[\w.:/@+-]+", value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -144,21 +152,28 @@ def _copy_missing(starter: Path, config: Path) -> None:
 
 
 def _hub_yaml(starter: Path, world: World, sandboxes: Mapping[str, Sandbox]) -> str:
-    """The starter's hub.yaml with its comments, and this world's team, zone and money."""
-    yaml = YAML()
-    path = starter / "hub.yaml"
-    hub = yaml.load(path.read_text("utf-8")) if path.is_file() else {}
-    hub["zone"] = world.zone
-    hub["currency"] = world.currency
-    hub["people"] = _people(world)
+    """The starter's hub.yaml with all its comments, and this world's team, zone and money."""
     events = {row.event for row in world.usage}
-    hub["login_events"] = [LOGIN] if LOGIN in events else sorted(events)
-    hub["key_features"] = [feature for feature in FEATURES if feature in events]
+    values: dict[str, object] = {
+        "zone": world.zone,
+        "currency": world.currency,
+        "people": _people(world),
+        "login_events": [LOGIN] if LOGIN in events else sorted(events),
+        "key_features": [feature for feature in FEATURES if feature in events],
+    }
     if "hubspot" in sandboxes:
-        hub["tasks_to"] = {"any": "hubspot"}
-    text = StringIO()
-    yaml.dump(hub, text)
-    return f"{MARK}\n{text.getvalue()}"
+        values["tasks_to"] = "hubspot"
+    text = (starter / "hub.yaml").read_text("utf-8")
+    for key, value in values.items():
+        text = _with(text, key, value)
+    return f"{MARK}\n{text}"
+
+
+def _with(text: str, key: str, value: object) -> str:
+    """YAML text with another value for a top-level key; the comment beside it stays."""
+    written = re.compile(rf"^{key}:[^#\n]*?(?P<beside> *#.*)?\n(?:[ \t]+.*\n)*", re.M)
+    line = f"{key}: {value}" if isinstance(value, str) else _yaml({key: value}).rstrip("\n")
+    return written.sub(lambda old: f"{line}{old['beside'] or ''}\n", text, count=1)
 
 
 def _people(world: World) -> dict[str, dict[str, object]]:
@@ -187,12 +202,17 @@ def _connection(sandbox: Sandbox) -> dict[str, Any]:
     return {"connector": sandbox.vendor, "network": "loopback", "deliver": "auto"} | file
 
 
-def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    text = StringIO()
+def _yaml(content: Mapping[str, Any]) -> str:
     yaml = YAML()
+    yaml.default_flow_style = None
     yaml.width = 200
+    text = StringIO()
     yaml.dump(dict(content), text)
-    path.write_text(f"{MARK}\n{text.getvalue()}", "utf-8")
+    return text.getvalue()
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(f"{MARK}\n{_yaml(content)}", "utf-8")
 
 
 USAGE_CONNECTION: Mapping[str, Any] = {
