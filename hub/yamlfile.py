@@ -73,7 +73,7 @@ def read_yaml(text: str, name: str, problems: list[ConfigError]) -> YamlFile | N
     try:
         node = yaml.compose(text)
     except MarkedYAMLError as error:
-        problems.append(_slip(error, name))
+        problems.append(_slip(error, name, text))
         return None
     except YAMLError:
         what = "there is a character that YAML does not allow, or the file is not UTF-8"
@@ -137,8 +137,9 @@ class _Reader:
         self.problems.append(ConfigError(what, where=f"{self.name}, line {line}", do=do))
 
 
+_TAB = "character '\\t'"
 _SLIPS: tuple[tuple[str, str, str], ...] = (
-    ("character '\\t'", "a tab stands where YAML allows only spaces", "Replace it with spaces"),
+    (_TAB, "a tab stands where YAML allows only spaces", "Replace it with spaces"),
     (
         "mapping values are not allowed",
         "a colon stands where no value can begin",
@@ -179,8 +180,10 @@ _SLIPS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _slip(error: MarkedYAMLError, name: str) -> ConfigError:
+def _slip(error: MarkedYAMLError, name: str, text: str) -> ConfigError:
     problem = str(error.problem or error.context or "the file is not YAML")
+    if _indented_by_tab(text, error):
+        problem = _TAB
     what, do = next(
         ((what, do) for sign, what, do in _SLIPS if sign in problem), (problem, "Correct this line")
     )
@@ -189,6 +192,15 @@ def _slip(error: MarkedYAMLError, name: str) -> ConfigError:
     mark = error.context_mark if begun else error.problem_mark
     line = 1 if mark is None else mark.line + 1
     return ConfigError(what, where=f"{name}, line {line}", do=do)
+
+
+def _indented_by_tab(text: str, error: MarkedYAMLError) -> bool:
+    """YAML takes a line that begins with a tab for more of the line above, and stumbles later."""
+    lines = text.splitlines()
+    if error.problem_mark is None or error.problem_mark.line >= len(lines):
+        return False
+    line = lines[error.problem_mark.line]
+    return "\t" in line[: len(line) - len(line.lstrip())]
 
 
 def validated(
