@@ -49,7 +49,7 @@ class Answer:
     def says(self) -> str | None:
         """The vendor's own sentence about an error, safe to show; None when there is none."""
         sentence = _sentence(self.body)
-        return log.clean(sentence)[:200] if sentence else None
+        return log.clean(sentence[:1000])[:200] if sentence else None
 
     @property
     def is_html(self) -> bool:

@@ -26,10 +26,7 @@ from .answers import Answer, BodyTooLarge, DamagedBody, Json, capped, decoded, i
 from .env import Env
 from .errors import (
     HubError,
-    ReadRefused,
-    ReconnectNeeded,
     RetryLater,
-    WriteRefused,
     WriteUnknown,
 )
 from .limits import Limit, Pacer
@@ -37,6 +34,7 @@ from .outgoing import authorization, check_headers, content, pairs, remember_sec
 from .paging import Turning, dig
 from .refusals import Refusals, address_refused
 from .retries import Again, jitter_s, may_repeat, persist
+from .signin import SignIn, Token
 from .wire import Deadline, PrivateAddress, Wire, is_private_name
 
 if TYPE_CHECKING:
@@ -56,14 +54,6 @@ _HEADERS = {
 }
 
 _log = log.logger(__name__)
-
-
-@dataclass(frozen=True)
-class Token:
-    """What a sign-in gives: a bearer token and the instant until which it is good, if known."""
-
-    value: str = field(repr=False)
-    expires_at: datetime | None
 
 
 @dataclass
@@ -135,7 +125,8 @@ class Http:
         self._base = base_url.rstrip("/")
         self._headers = {**_HEADERS, **(headers or {})}
         self._authorization = authorization(token, basic)
-        self._sign_in = sign_in
+        self._fetch_token = sign_in
+        self._sign_in: SignIn | None = None
         self._limits = tuple(limits)
         self._explain = explain or (lambda answer: None)
         self._total_s = total_s
@@ -145,13 +136,10 @@ class Http:
         self._key_header = key_header
         self._connection = ""
         self._client: httpx.Client | None = None
-        self._token: Token | None = None
-        self._renew_at: datetime | None = None
-        self._signing = threading.local()
         self._lock = threading.Lock()
-        self._sign_in_lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_CONNECTIONS)
         self._is_down = False
+        self._has_odd_kind = False
         remember_secrets(self._headers)
 
     def __repr__(self) -> str:
@@ -167,6 +155,8 @@ class Http:
         self._connection = connection
         self._origin = _checked_base(self._base, connection, loopback)
         check_headers({**self._headers, "Authorization": self._authorization or ""}, connection)
+        if (fetch := self._fetch_token) is not None:
+            self._sign_in = SignIn(lambda: fetch(self), env, connection)
         self._deadline = Deadline(env.monotonic)
         self._pacer = Pacer(self._limits, env, max_wait_s=self._max_wait_s, connection=connection)
         transport: Any = (
@@ -288,7 +278,7 @@ class Http:
                 content=body,
                 headers=sent,
                 repeatable=is_read or key is not None or bool(repeat),
-                auth=auth and not getattr(self._signing, "now", False),
+                auth=auth and not (self._sign_in and self._sign_in.is_running_here),
                 errors=Refusals(self._connection, method, _path(url), is_read),
             )
         )
@@ -307,8 +297,8 @@ class Http:
             answer = self.get(path, **params)
             rows = dig(answer, items)
             if not isinstance(rows, list):
-                raise ReadRefused(
-                    f"GET {path} has no list under `{items}`", where=self._connection, code="SHAPE"
+                raise Refusals(self._connection, "GET", path, reads=True).refused(
+                    f"has no list under `{items}`", code="SHAPE"
                 )
             turning.page(rows)
             yield rows
@@ -338,16 +328,16 @@ class Http:
 
     def _attempt(self, call: _Call) -> Answer:
         call.attempts += 1
-        token = self._current_token() if call.auth else None
+        token = self._sign_in.token() if self._sign_in and call.auth else None
         with self._pacer.turn(call.path), self._slots:
             outcome = self._exchange(call, token)
         if isinstance(outcome, _Lost):
             self._note_health(outcome.error)
             self._lost(call, outcome)
         self._note_health(f"status {outcome.status}" if outcome.status >= 500 else None)
-        if outcome.status == 401 and token is not None and not call.signed_in:
+        if outcome.status == 401 and self._sign_in and token and not call.signed_in:
             call.signed_in = True
-            self._renew(token)
+            self._sign_in.renewed(token)
             return self._attempt(call)
         return self._judged(call, outcome)
 
@@ -389,6 +379,9 @@ class Http:
         answer = Answer(response.status_code, response.headers, body, text, call.method, call.path)
         if problem and response.is_success and (raw.strip() or call.reads):
             self._misread(call, answer, problem)
+        kind = answer.headers.get("content-type", "")
+        if body is not None and response.is_success and "json" not in kind.lower():
+            self._note_kind(call, kind)
         return answer
 
     def _misread(self, call: _Call, answer: Answer, problem: str) -> None:
@@ -455,6 +448,15 @@ class Http:
             do="Look whether the address of the connection is the vendor's current one",
         )
 
+    def _note_kind(self, call: _Call, kind: str) -> None:
+        """One warning a connection about JSON that comes under another name."""
+        with self._lock:
+            is_news, self._has_odd_kind = not self._has_odd_kind, True
+        if is_news:
+            _log.warning(
+                "vendor.content_type", connection=self._connection, path=call.path, says=kind
+            )
+
     def _note_health(self, trouble: object | None) -> None:
         """One line when the vendor goes, one when it is back."""
         with self._lock:
@@ -464,42 +466,7 @@ class Http:
         elif trouble is None and was:
             _log.info("vendor.back", connection=self._connection)
 
-    # -- sign-in and addresses -----------------------------------------------------------------
-
-    def _current_token(self) -> Token | None:
-        if self._sign_in is None:
-            return None
-        token, renew_at = self._token, self._renew_at
-        if token is None or (renew_at is not None and self._env.now() >= renew_at):
-            return self._renew(token)
-        return token
-
-    def _renew(self, used: Token | None) -> Token:
-        """A token other than `used`; of many callers with the same old one, one signs in."""
-        with self._sign_in_lock:
-            if self._token is not None and self._token is not used:
-                return self._token
-            token = self._signed_in()
-            log.secrets.add(token.value)
-            check_headers({"Authorization": token.value}, self._connection)
-            self._token, self._renew_at = token, _renewal(token, self._env.now())
-            return token
-
-    def _signed_in(self) -> Token:
-        assert self._sign_in is not None
-        self._signing.now = True
-        try:
-            return self._sign_in(self)
-        except (ReadRefused, WriteRefused) as error:
-            raise ReconnectNeeded(
-                f"the vendor refused to sign in: {error.what}",
-                where=self._connection,
-                do=f"Sign in anew, then run `hub check {self._connection}`",
-            ) from error
-        except WriteUnknown as error:
-            raise RetryLater(error.what, where=self._connection) from error
-        finally:
-            self._signing.now = False
+    # -- addresses and headers ---------------------------------------------------------------
 
     def _built(self, call: _Call, token: Token | None) -> httpx.Request:
         headers = dict(call.headers)
@@ -520,7 +487,7 @@ class Http:
         """The address of a call; an absolute link must stay on the connection's own host."""
         self._bound()
         try:
-            is_link = re.match(r"(?i)[a-z][a-z0-9+.-]*:", path) is not None
+            is_link = re.match(r"(?i)[a-z][a-z0-9+.-]*://", path) is not None
             url = httpx.URL(path if is_link else f"{self._base}/{path.lstrip('/')}")
         except httpx.InvalidURL:
             raise errors.host_refused("leads to an address that is not valid") from None

@@ -22,18 +22,21 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 MASK = "***"
 _WIRE_LOGGERS = ("httpx", "httpcore", "urllib3")
-_KEPT_SECRETS = 1000
+_KEPT_SECRETS = 500
 
 _SECRET_NAME = re.compile(
     r"(?i)(token|secret|passw(or)?d|authorization|api[_-]?key|dsn|cookie|credentials?)s?$"
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+|%20|\+)[\w.~+/=%-]{6,}")
-_USERINFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^\s/?#@'\"]+@")
+# None of these goes back over what it passed: a vendor may send a megabyte of letters.
+_USERINFO = re.compile(r"(://)[^\s/?#@'\"]{1,500}@")
 _PAIR = re.compile(
-    r"(?i)([\w-]*(?:token|secret|passw(?:or)?d|authorization|api[_-]?key|dsn)[\"']?"
-    r"\s*(?:=|:|%3d)\s*b?)(\"[^\"\s]*\"|'[^'\s]*'|[^\s\"'&,;}\])]+)"
+    r"(?i)((?:token|secret|passw(?:or)?d|authorization|api[_-]?key|dsn|cookie)"
+    r"(?:[\"']?\s{0,3}(?:=|:|%3d)|[\"'],)\s{0,3}(?:b(?=[\"']))?)"
+    r"(\"[^\"]*\"|'[^']*'|[^\s\"'&,;}\])]+)"
 )
-_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(@|%40)(?=[\w-]+(?:\.[\w-]+)+)")
+_NAME = r"\w.!#$%'*+^`{|}~-"
+_EMAIL = re.compile(rf"(?<![{_NAME}])[{_NAME}]+(@|%40)(?=[\w-]{{1,63}}\.\w)")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -41,8 +44,8 @@ class Secrets:
     """The values that must never be shown, known to the whole process."""
 
     def __init__(self) -> None:
-        self._values: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._values: dict[str, set[str]] = {}
+        self._longest_first: list[str] | None = []
         self._lock = threading.Lock()
 
     def add(self, value: str | None) -> None:
@@ -54,23 +57,23 @@ class Secrets:
         if len(text) < 4 or text in self._values:
             return
         with self._lock:
-            self._values[text] = None
+            self._values[text] = _forms(text)
             while len(self._values) > _KEPT_SECRETS:
                 del self._values[next(iter(self._values))]
-            self._pattern = None
+            self._longest_first = None
 
     def mask(self, text: str) -> str:
         """The text without any known value."""
-        pattern = self._compiled()
-        return pattern.sub(MASK, text) if pattern else text
+        for form in self._all_forms():
+            text = text.replace(form, MASK)
+        return text
 
-    def _compiled(self) -> re.Pattern[str] | None:
+    def _all_forms(self) -> list[str]:
         with self._lock:
-            if self._pattern is None and self._values:
-                forms = {form for value in self._values for form in _forms(value)}
-                ordered = sorted(forms, key=len, reverse=True)
-                self._pattern = re.compile("|".join(re.escape(form) for form in ordered))
-            return self._pattern
+            if self._longest_first is None:
+                forms = set().union(*self._values.values())
+                self._longest_first = sorted(forms, key=len, reverse=True)
+            return self._longest_first
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._values)})"
@@ -122,7 +125,7 @@ def logger(name: str) -> FilteringBoundLogger:
     """The logger of one module: `logger(__name__).info("sync.finished", rows=412)`."""
     bound: FilteringBoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_OWN,
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return bound
@@ -148,7 +151,7 @@ def configure(
     for name in _WIRE_LOGGERS:
         logging.getLogger(name).setLevel(logging.NOTSET if wire else logging.WARNING)
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_OWN,
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
@@ -157,7 +160,7 @@ def configure(
 
 def _formatter(json: bool) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -173,10 +176,12 @@ def _redacted(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 def _shown(name: str, value: Any) -> Any:
     """A field's value as it may be shown; a field named like a secret never is."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool):
         return value
     if _SECRET_NAME.search(name):
         return MASK
+    if isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
         return {clean(str(key)): _shown(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -185,7 +190,8 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _as_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    return jsonlib.dumps(event, ensure_ascii=False, default=str)
+    head = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
+    return jsonlib.dumps({**head, **event}, ensure_ascii=False, default=str)
 
 
 def _as_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
@@ -206,4 +212,9 @@ _SHARED: list[Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+_OWN: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    *_SHARED,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
 ]

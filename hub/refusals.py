@@ -32,7 +32,7 @@ class Refusals:
 
     @property
     def what(self) -> str:
-        return f"{self.method} {log.clean(self.path)}"
+        return f"{self.method} {log.clean(self.path.partition('?')[0])}"
 
     def refused(
         self,
