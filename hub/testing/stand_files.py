@@ -19,6 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from ..configfiles import ConnectionFile
 from ..errors import UsageError
 from .kit import Sandbox, company_id
 from .world import FEATURES, LOGIN, Company, World
@@ -37,7 +38,7 @@ TABLE = """CREATE TABLE usage_days (
     updated_at TIMESTAMP NOT NULL
 )"""
 
-FILE_KEYS = frozenset({"connector", "label", "account", "settings", "fields", "keep", "backfill"})
+FILE_KEYS = frozenset(ConnectionFile.model_fields)
 """What a stand-in may say of its connection's file; every other key it gives is a setting."""
 
 

@@ -123,6 +123,10 @@ def test_the_list_can_be_narrowed_by_its_address(crm, show, names):
     assert {r.name for r in RECORDS if r.name in page.words} == names
 
 
+def test_a_record_without_a_status_says_so(crm):
+    assert "No health status is written here yet." in seen(crm, "/record/companies/1").text
+
+
 def test_every_link_on_the_list_leads_to_a_page(crm):
     links = [link for link in seen(crm, "/").links if link.startswith("/")]
 

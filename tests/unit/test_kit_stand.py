@@ -1,6 +1,7 @@
 """All stand-ins of one world start together, describe themselves, and remember between starts."""
 
 import json
+import os
 import sqlite3
 import stat
 import sys
@@ -25,6 +26,9 @@ from hub.yamlfile import read_yaml, validated
 
 AS_OF = date(2026, 3, 4)
 NOW = datetime(2026, 3, 4, 8, tzinfo=UTC)
+BASE = 10_000 + os.getpid() % 200 * 100
+"""Another one in each process, below the ports that the system gives away."""
+
 TWO = {"toy": "toy_vendors:ToyCrm", "desk": "toy_vendors:ToyDesk"}
 
 
@@ -120,23 +124,23 @@ def test_every_stand_in_holds_the_same_world_and_the_given_clock(open_stand):
 
 
 def test_ports_follow_the_base(open_stand):
-    with open_stand(port_base=28700) as stand:
+    with open_stand(port_base=BASE) as stand:
         urls = [sandbox.url for sandbox in stand.sandboxes.values()]
 
-    assert urls == ["http://127.0.0.1:28741", "http://127.0.0.1:28742"]
+    assert urls == [f"http://127.0.0.1:{BASE + 41}", f"http://127.0.0.1:{BASE + 42}"]
 
 
 def test_when_one_port_is_taken_the_others_are_given_back(open_stand):
     with ToyCrm(clock=lambda: NOW) as other:
         other.stop()
-        other.start(28742)
+        other.start(BASE + 42)
 
-        with pytest.raises(HubError, match=r"Port 28742 .* Toy Desk") as caught:
-            open_stand(port_base=28700)
+        with pytest.raises(HubError, match=rf"Port {BASE + 42} .* Toy Desk") as caught:
+            open_stand(port_base=BASE)
 
     assert caught.value.code == "PORT_IN_USE"
     with pytest.raises(httpx.ConnectError):
-        httpx.get("http://127.0.0.1:28741/names")
+        httpx.get(f"http://127.0.0.1:{BASE + 41}/names")
 
 
 @pytest.mark.parametrize(
@@ -262,6 +266,17 @@ def test_the_written_config_reads_as_the_hubs_own(open_stand, tmp_path):
     lead = next(short for short, person in hub.people.items() if "team_lead" in person.roles)
     assert {p.backup for p in hub.people.values() if "csm" in p.roles} == {lead}
     assert set(hub.login_events) | set(hub.key_features) <= {row.event for row in world.usage}
+
+
+def test_rules_and_templates_of_the_starter_come_along(open_stand, tmp_path):
+    starter = Path(__file__).parents[2] / "config"
+
+    with open_stand() as stand:
+        stand.write_config(tmp_path)
+
+    for folder in ("rules", "templates"):
+        names = {path.name for path in (starter / folder).iterdir()}
+        assert {path.name for path in (tmp_path / "config" / folder).iterdir()} == names != set()
 
 
 def test_the_written_hub_file_keeps_every_comment_of_the_starter(open_stand, tmp_path):
