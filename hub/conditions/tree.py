@@ -30,8 +30,12 @@ def parse(tokens: Sequence[Token]) -> exp.Expr:
     try:
         tree = sqlglot.parse_one(" ".join(map(_for_parser, tokens)), into=exp.Condition)
     except (SqlglotError, RecursionError) as error:
-        raise _unreadable(error) from None
+        details = error.errors if isinstance(error, ParseError) else []
+        found = next((str(detail["highlight"]) for detail in details), "its end")
+        raise _unreadable(found.strip('"')) from None
     for identifier in tree.find_all(exp.Identifier):
+        if not identifier.args["quoted"]:  # sqlglot takes a keyword such as IN for a name
+            raise _unreadable(identifier.name)
         identifier.set("quoted", False)
     return tree
 
@@ -44,10 +48,7 @@ def _for_parser(token: Token) -> str:
     return keyword if keyword in KEYWORDS else f'"{token.text}"'
 
 
-def _unreadable(error: Exception) -> ConfigError:
-    details = error.errors if isinstance(error, ParseError) else []
-    found = next((str(detail["highlight"]) for detail in details), "its end")
-    place = found.strip('"')
+def _unreadable(place: str) -> ConfigError:
     return refusal(
         f"cannot be read near {place}",
         "Write comparisons such as tickets_30d >= 4 or days BETWEEN 2 AND 5, joined with AND or OR",

@@ -138,6 +138,7 @@ REFUSALS = [
     ("tickets_30d BETWEEN 1", "cannot be read near", "BETWEEN 2 AND 5"),
     ("tickets_30d > 3 tickets_30d", "cannot be read near tickets_30d", "joined with AND or OR"),
     ("AND like", "cannot be read near like", "joined with AND or OR"),
+    ("IN = 3", "cannot be read near IN", "joined with AND or OR"),
     ("tickets_30d = NOT 3", "NOT after a sign", "before the whole comparison"),
     ("Tickets_30d > 3", "Tickets_30d, which cannot be a name", "Write tickets_30d"),
     ("_x > 3", "_x, which cannot be a name", "small letters"),
