@@ -195,17 +195,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput"):
         return
-    if line := _databases_line(reporter.stats):
-        reporter.write_line(line)
+    reporter.write_line(_databases_line(reporter.stats))
 
 
-def _databases_line(stats: dict[str, list[object]]) -> str | None:
-    reports = [r for r in stats.get("passed", []) if isinstance(r, pytest.TestReport)]
-    ran = [name for r in reports for key, name in r.user_properties if key == RAN_ON]
-    left_out = [r.longrepr[2] for r in stats.get("skipped", []) if isinstance(r.longrepr, tuple)]  # type: ignore[attr-defined]
-    missing = [reason for reason in left_out if NOT_THERE in reason]
+def _databases_line(stats: dict[str, list[pytest.TestReport]]) -> str:
+    done = [*stats.get("passed", []), *stats.get("failed", [])]
+    ran = [name for report in done for key, name in report.user_properties if key == RAN_ON]
+    reasons = [report.longrepr[2] for report in stats.get("skipped", [])]  # type: ignore[index]
+    missing = [reason for reason in reasons if NOT_THERE in reason]
     if missing:
         return f"{missing[0].removeprefix('Skipped: ')} ({len(missing)} tests were left out)"
     if ran:
-        return f"{ran[0]} was there: {len(ran)} tests ran on it, all others on SQLite or none"
-    return None
+        return f"{ran[0]} was there: {len(ran)} tests ran on it"
+    return "No test of this run asked for PostgreSQL"
