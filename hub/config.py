@@ -26,6 +26,7 @@ from .connector import Connector, ConnectorType, Settings, Stream, get_type_hint
 from .definitions import ANY, Definitions, read_rules
 from .env import Env
 from .errors import ConfigError
+from .facts import FIELDS
 from .model import Account, CreateTask, Record, RecordTypes, Status
 from .plugins import Plugins, load
 from .rulecheck import Surroundings, check_rules
@@ -308,13 +309,13 @@ class _Loader:
             for path in _files(folder, ".yaml")
         ]
         own = [self.yaml(path, self.shown(path)) for path in self.own_rules()]
-        layers = [[file for file in layer if file] for layer in (shipped, own)]
-        rules = read_rules(layers, self.problems)
+        rules = read_rules(filter(None, shipped), filter(None, own), self.problems)
         if None in (*shipped, *own):
             # Names in an unreadable file would be told as missing wherever they are used.
             return rules.definitions(())
         around = Surroundings(
             names=_measure_names(plugins),
+            facts=FIELDS,
             segments=tuple(map(str, hub.section("segments"))),
             roles=_roles(hub),
             templates=templates,

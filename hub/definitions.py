@@ -6,6 +6,7 @@ switches it off with `name: off`. `hub/rulecheck.py` looks whether they fit toge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,6 +38,8 @@ D = TypeVar("D", bound="Definition")
 
 PRIMITIVES: tuple[Primitive, ...] = ("count", "sum", "distinct", "latest", "ratio")
 ANY = "any"
+TEMPLATES = "templates/"
+BLANK = re.compile(r"\{([^{}]*)\}")
 _NOBODY = frozenset(("", "the team", "team", "everyone", "everybody", "all", "anyone", "nobody"))
 
 
@@ -78,7 +81,12 @@ def _text(written: str) -> str:
     return " ".join(written.split())
 
 
+def _template(written: str) -> str:
+    return written if written.startswith(TEMPLATES) else f"{TEMPLATES}{written}"
+
+
 Text = Annotated[str, AfterValidator(_text)]
+Template = Annotated[Text, AfterValidator(_template)]
 Role = Annotated[str, AfterValidator(_a_person)]
 Days = Annotated[int, _parsed(_parse_days, "Write days, for example 30d")]
 DaysAgo = Annotated[int, _parsed(_parse_ago, "Write days, for example 30d ago")]
@@ -198,11 +206,13 @@ class SignalDef(Definition):
     """A named condition over measures: true, false or unknown.
 
     `given` (`with:` in the file) fills the condition's `{name}`; `by_segment` replaces some of its
-    values for one segment. `clears` None means: when the condition is no longer true.
+    values for one segment. `clears` None means: when the condition is no longer true. `says` is the
+    reason that people read; `{since}` or a measure's name stands for its value.
     """
 
     title: Text
     when: Text
+    says: Text | None = None
     given: dict[Name, Fill] = Field(default={}, alias="with")
     by_segment: dict[Name, dict[Name, Fill]] = {}
     clears: Text | None = None
@@ -311,10 +321,11 @@ class PlayOwner(Part):
 
 
 class Step(Part):
-    """One task of a play. `task` is a template; `owner` replaces the play's owner."""
+    """One task of a play. `task` is a template, with or without its folder; `owner` replaces the
+    play's owner."""
 
     id: Name
-    task: Text
+    task: Template
     due: DueIn
     priority: Literal["low", "medium", "high"] = "medium"
     owner: PlayOwner | None = None
@@ -389,11 +400,13 @@ SECTIONS: Mapping[str, type[Definition]] = {
 class RuleSet:
     """Rules as they were read, before it is known whether they fit together.
 
-    `broken` are names whose rule could not be read: others may still refer to them. `waiting` are
-    plays whose signal is switched off.
+    `shipped` came with plugins and may name segments that a team does not have. `broken` are names
+    whose rule could not be read: others may still refer to them. `waiting` are plays whose signal
+    is switched off.
     """
 
     items: dict[tuple[str, str], Definition] = field(default_factory=dict)
+    shipped: frozenset[tuple[str, str]] = frozenset()
     broken: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
 
@@ -404,29 +417,42 @@ class RuleSet:
             kinds[section][name] = one
         return Definitions(**kinds, signal_order=signal_order)
 
+    def is_shipped(self, one: Definition) -> bool:
+        """Whether the rule came with a plugin and was not replaced."""
+        return any(self.items.get(key) is one for key in self.shipped)
+
     def replace(self, section: str, name: str, one: Definition | None) -> None:
         """Put a rule in place of the one of that name; None switches that one off."""
         before = self.items.pop((section, name), None)
+        self.shipped -= {(section, name)}
         if one is not None:
             self.items[section, name] = one
         elif isinstance(before, SignalDef) and before.opens:
             self.waiting.add(before.opens.play)
 
 
-def read_rules(layers: Iterable[Iterable[YamlFile]], problems: list[ConfigError]) -> RuleSet:
-    """The rules of several layers of files; a later layer replaces an earlier one by name.
+def read_rules(
+    shipped: Iterable[YamlFile], own: Iterable[YamlFile], problems: list[ConfigError]
+) -> RuleSet:
+    """The shipped rules, each replaced by the own one of its name where there is one.
 
-    Within one layer a name stands once. What is wrong with a single rule joins `problems`.
+    Among the shipped, and among the own, a name stands once. What is wrong with a single rule
+    joins `problems`.
     """
     rules = RuleSet()
-    for layer in layers:
-        first: dict[tuple[str, str], str] = {}
-        for file in layer:
-            _refuse_other_sections(file, problems)
-            for section in SECTIONS:
-                for name in file.section(section):
-                    _read_rule(rules, file, section, str(name), first, problems)
+    _read_layer(rules, shipped, problems)
+    rules.shipped = frozenset(rules.items)
+    _read_layer(rules, own, problems)
     return rules
+
+
+def _read_layer(rules: RuleSet, files: Iterable[YamlFile], problems: list[ConfigError]) -> None:
+    first: dict[tuple[str, str], str] = {}
+    for file in files:
+        _refuse_other_sections(file, problems)
+        for section in SECTIONS:
+            for name in file.section(section):
+                _read_rule(rules, file, section, str(name), first, problems)
 
 
 def _refuse_other_sections(file: YamlFile, problems: list[ConfigError]) -> None:

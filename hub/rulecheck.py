@@ -6,7 +6,7 @@ another, of config/ and of the fact views. Every problem is told, none twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain, combinations, islice
@@ -14,6 +14,7 @@ from itertools import chain, combinations, islice
 from .conditions import Name, compile_condition, names_in
 from .definitions import (
     ANY,
+    BLANK,
     Definition,
     Fill,
     HealthModel,
@@ -25,6 +26,9 @@ from .definitions import (
 )
 from .errors import ConfigError
 from .yamlfile import nearest
+
+SINCE = "since"
+"""What `says:` may hold beside measures: the day since when the signal is true."""
 
 CSM = "csm"
 """The role of whoever owns an account's primary CRM record; it needs no person in hub.yaml."""
@@ -59,6 +63,7 @@ def check_rules(
 class _Check:
     def __init__(self, rules: RuleSet, around: Surroundings) -> None:
         items = rules.items.values()
+        self.rules = rules
         self.around = around
         self.broken = rules.broken
         self.waiting = rules.waiting
@@ -97,17 +102,25 @@ class _Check:
         yield from self.condition(one, "where", one.where, fields, {})
 
     def signal(self, one: SignalDef) -> Iterator[ConfigError]:
-        for segment, values in one.by_segment.items():
-            yield from self.known(one, "segment", segment, self.around.segments)
+        yield from self.segments(one, one.by_segment)
+        for values in one.by_segment.values():
             for name in values:
                 yield from self.known(one, "value in with:", name, one.given)
         fills = [one.given, *({**one.given, **values} for values in one.by_segment.values())]
         for key, text in (("when", one.when), ("clears", one.clears)):
             found = (self.condition(one, key, text, self.names, given) for given in fills)
             yield from islice(chain.from_iterable(found), 1)
+        for name in BLANK.findall(one.says or ""):
+            yield from self.known(one, "measure", name, {*self.numbers, SINCE})
         if one.opens:
             plays = [play.name for play in self.plays]
             yield from self.known(one, "play", one.opens.play, plays)
+
+    def segments(self, one: Definition, names: Iterable[str]) -> Iterator[ConfigError]:
+        if self.rules.is_shipped(one):
+            return
+        for name in names:
+            yield from self.known(one, "segment", name, [ANY, *self.around.segments])
 
     def condition(
         self,
@@ -138,8 +151,7 @@ class _Check:
             return (), [_problem(by_name[circle[0]], what, "Take one of these names out")]
 
     def model(self, one: HealthModel) -> Iterator[ConfigError]:
-        for segment in one.applies_to.segment:
-            yield from self.known(one, "segment", segment, [ANY, *self.around.segments])
+        yield from self.segments(one, one.applies_to.segment)
         for dimension in one.dimensions.values():
             for measure in dimension.inputs:
                 yield from self.known(one, "measure", measure, self.numbers)

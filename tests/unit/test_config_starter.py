@@ -118,7 +118,7 @@ def test_the_rule_that_the_starter_shows_in_comments_can_be_read(starter: Path):
 
     file = read_yaml(re.sub("(?m)^# ?", "", text[text.index("# signals:") :]), "own.yaml", problems)
     assert file is not None
-    rules = read_rules([[file]], problems)
+    rules = read_rules([], [file], problems)
 
     assert problems == []
     assert ("signals", "ticket_spike") in rules.items
@@ -148,7 +148,7 @@ def test_the_rules_on_the_page_can_be_read():
 
     file = read_yaml(example, "docs/configuration.md", problems)
     assert file is not None
-    rules = read_rules([[file]], problems)
+    rules = read_rules([], [file], problems)
 
     assert problems == []
     assert {section for section, _ in rules.items} == set(SECTIONS)

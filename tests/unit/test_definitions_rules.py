@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -73,7 +74,7 @@ def rules(*texts: str) -> tuple[Definitions, list[str]]:
     """The shipped rules with each text laid over them, and the sentences about what is wrong."""
     problems: list[ConfigError] = []
     own = [file(text, f"config/rules/{at}.yaml") for at, text in enumerate(texts)]
-    read = read_rules([[file(SHIPPED, "shipped/all.yaml")], own], problems)
+    read = read_rules([file(SHIPPED, "shipped/all.yaml")], own, problems)
     order = check_rules(read, AROUND, problems)
     return read.definitions(order), [str(problem) for problem in problems]
 
@@ -119,6 +120,22 @@ def test_a_shipped_rule_is_switched_off_by_name_and_its_play_waits():
     assert problems == []
     assert "ticket_spike" not in found.signals
     assert "support_spike" in found.plays
+
+
+def test_a_shipped_rule_may_speak_of_a_segment_that_the_team_does_not_have():
+    problems: list[ConfigError] = []
+    read = read_rules([file(SHIPPED, "shipped/all.yaml")], [], problems)
+
+    check_rules(read, replace(AROUND, segments=("small",)), problems)
+
+    assert problems == []
+
+
+def test_a_template_is_named_with_or_without_its_folder():
+    found, problems = rules(play(task="support_spike.md"))
+
+    assert problems == []
+    assert found.plays["call"].steps[0].task == "templates/support_spike.md"
 
 
 def test_two_files_of_config_may_not_define_one_name():
@@ -221,6 +238,7 @@ MISTAKES = [
         "signal is not a section of a rule file. Perhaps signals is meant.",
     ),
     ("signals:\n  Quiet: {}", "line 2: Quiet cannot be a name. Use small letters"),
+    (signal(more=", says: 'No log-in since {last_login}'"), "names the measure last_login, which"),
     ("signals: {nothing: off}", "signals.nothing is switched off, but nothing of that name"),
     ("measures:\n  m: {count: tickets, sum: tickets}", "needs exactly one of count, sum"),
     ("measures:\n  m: {count: tickets, window: 30}", "measures.m.window is 30, which has no unit."),
