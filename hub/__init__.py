@@ -32,8 +32,10 @@ from .errors import (
     WriteRefused,
     WriteUnknown,
 )
+from .facts import Facts, Measured
 from .hookspecs import Register, hookimpl
 from .http import Answer, Http, Limit
+from .measures import Measure, measure
 from .model import (
     Account,
     AccountRef,
@@ -73,6 +75,7 @@ __all__ = [
     "Deal",
     "DefineField",
     "Env",
+    "Facts",
     "FeedExpired",
     "FieldSpec",
     "Http",
@@ -81,6 +84,8 @@ __all__ = [
     "Invoice",
     "Limit",
     "Mapped",
+    "Measure",
+    "Measured",
     "Observed",
     "Option",
     "Owner",
@@ -110,6 +115,7 @@ __all__ = [
     "changes",
     "finds",
     "hookimpl",
+    "measure",
     "observes",
     "stream",
     "writes",

@@ -6,8 +6,8 @@ Nothing dated after the day is in it, so a measure cannot look ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -30,6 +30,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from .conditions import Name
 from .store import table_of
@@ -76,7 +77,7 @@ FIELDS: Mapping[str, Mapping[str, Name]] = {
 """The fact views and the fields that a YAML measure may name."""
 
 
-class days_between(func.coalesce):  # type: ignore[misc,name-defined]
+class days_between(FunctionElement[int]):
     """Whole days from the second day to the first, on both databases."""
 
     inherit_cache = True
@@ -107,7 +108,6 @@ class Facts:
     day: date
     login_events: Sequence[str] = ("login",)
     key_features: Sequence[str] = ()
-    rates: Mapping[str, float] = field(default_factory=dict)
 
     def view(self, name: str) -> Subquery:
         """A fact view by its name. KeyError when there is none."""
@@ -293,6 +293,3 @@ def _same(left: FromClause, right: FromClause) -> ColumnElement[bool]:
 
 def _text_day(day: ColumnElement[Any]) -> ColumnElement[str]:
     return cast(day, String)
-
-
-Lookup: TypeAlias = Callable[["Facts"], Measured]

@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Double, Select, cast, distinct, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Select,
+    Subquery,
+    cast,
+    distinct,
+    func,
+    select,
+    text,
+)
 
 from .conditions import Name, compile_condition
 from .definitions import MeasureDef
@@ -106,12 +116,7 @@ def from_yaml(definition: MeasureDef, others: Mapping[str, Measure]) -> Measure:
 
 def _primitive(definition: MeasureDef, facts: Facts, dialect: str) -> Measured:
     view = facts.view(definition.source)
-    number = {
-        "count": func.count,
-        "sum": lambda: func.sum(view.c[definition.field or ""]),
-        "distinct": lambda: func.count(distinct(view.c[definition.field or ""])),
-        "latest": lambda: func.max(view.c[definition.field or ""]),
-    }[definition.primitive]()
+    number = _aggregate(definition, view)
     statement = select(view.c.account_id, number, facts.newest(view)).group_by(view.c.account_id)
     if definition.window:
         inside = facts.window(view.c.day, definition.window, ending=definition.ending)
@@ -123,6 +128,15 @@ def _primitive(definition: MeasureDef, facts: Facts, dialect: str) -> Measured:
         compiled = condition.sql("postgresql" if dialect == "postgresql" else "sqlite")
         statement = statement.where(text(f"({compiled})".replace(":", r"\:")))
     return statement
+
+
+def _aggregate(definition: MeasureDef, view: Subquery) -> ColumnElement[Any]:
+    if definition.primitive == "count":
+        return func.count()
+    column = view.c[definition.field or ""]
+    if definition.primitive == "distinct":
+        return func.count(distinct(column))
+    return func.sum(column) if definition.primitive == "sum" else func.max(column)
 
 
 def _ratio(definition: MeasureDef, others: Mapping[str, Measure]) -> Measure:
@@ -158,15 +172,3 @@ def columns(statement: Select[Any]) -> Select[Any]:
         account.label("account_id"), value.label("value"), evidence.label("evidence")
     )
 
-
-def cited(statement: Select[Any], view: Any) -> Select[Any]:
-    """The rows behind a measure: the same WHERE without the aggregate, newest first."""
-    return (
-        statement.with_only_columns(
-            view.c.account_id.label("account_id"),
-            view.c.key.label("key"),
-            view.c.day.label("day"),
-        )
-        .group_by(None)
-        .order_by(view.c.day.desc(), view.c.key.desc())
-    )

@@ -105,7 +105,7 @@ def score(
 def _parts(
     model: HealthModel, values: Mapping[str, float | None], connected: set[str]
 ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    """Every effective input; a dimension's weight goes to those of its inputs that are connected."""
+    """Every effective input; a dimension's weight goes to its connected inputs."""
     parts: list[Part] = []
     absent: list[str] = []
     for name, dimension in model.dimensions.items():
@@ -180,9 +180,10 @@ class Held:
 
 
 def fold(days: Iterable[Day], bands: Bands) -> Held | None:
-    """The status after a run of days, oldest first: worse at once, better after 5 points and 3 days.
+    """The status after a run of days, oldest first: worse at once, better slowly.
 
-    Unknown holds the last status; an account that never had a band reads unknown.
+    Better takes 5 points and 3 days. Unknown holds the last status; an account
+    that never had a band reads unknown.
     """
     held: Held | None = None
     for day in days:

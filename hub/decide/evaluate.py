@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Date,
     Double,
@@ -36,6 +37,7 @@ from sqlalchemy import (
 
 from ..conditions import Condition, Name, compile_condition, negate
 from ..config import Config
+from ..configfiles import ACCOUNT_NAMES
 from ..definitions import SignalDef
 from ..facts import Facts
 from ..measures import Measure, columns, from_yaml
@@ -127,10 +129,13 @@ class Evaluation:
     # --- measures -----------------------------------------------------------------------------
 
     def _table(self) -> Table:
-        parts = [Column("account_id", String, primary_key=True), Column("segment", String)]
+        parts: list[Column[Any]] = [
+            Column("account_id", String, primary_key=True),
+            Column("segment", String),
+        ]
         kinds: Mapping[str, Any] = {"number": Double, "text": String, "date": Date}
         for name, one in self.measures.items():
-            kind = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
+            kind: Any = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
             parts += [Column(name, kind), Column(f"{name}__by", String)]
         parts += [Column(signal.name, Boolean) for signal in self.signals]
         for name in ("country", "industry", "plan"):
@@ -184,7 +189,7 @@ class Evaluation:
         if one.needs is None:
             return value
         from_day = covered[one.needs].c.from_day
-        known = from_day.is_not(None)
+        known: ColumnElement[bool] = from_day.is_not(None)
         if one.reach_days is not None and one.empty == "zero":
             first = self.facts.day - timedelta(days=one.reach_days - 1)
             known = and_(known, from_day <= literal(first, Date))
@@ -195,9 +200,7 @@ class Evaluation:
 
     def _segment(self) -> None:
         """The first segment of hub.yaml whose condition is true."""
-        from ..configfiles import ACCOUNT_NAMES
-
-        for name, when in reversed(self.config.segments.items()):
+        for name, when in reversed(list(self.config.segments.items())):
             condition = compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}")
             sql = condition.sql(self._dialect())
             for column in ("country", "industry", "plan", "employees"):

@@ -106,9 +106,9 @@ def _copy_and_merge(
     sets = ", ".join(f"{quote(name)} = EXCLUDED.{quote(name)}" for name in taken)
     action = f"DO UPDATE SET {sets}" if taken else "DO NOTHING"
     conflict = ", ".join(quote(name) for name in keys)
+    like = f"SELECT * FROM {target} WITH NO DATA"  # noqa: S608 - quoted names of our own tables
     connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS"
-        f" AS SELECT * FROM {target} WITH NO DATA"
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ON COMMIT DELETE ROWS AS {like}"
     )
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:

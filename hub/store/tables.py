@@ -509,6 +509,7 @@ class Episode(SQLModel, table=True):
     play: str
     signal: str
     signals: str = "[]"
+    decided_on: date
     closed_on: date | None = None
     opened_run: int
     closed_run: int | None = None

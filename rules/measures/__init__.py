@@ -1,0 +1,1 @@
+"""Measures in Python, by the source they read."""
