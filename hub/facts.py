@@ -91,8 +91,8 @@ def _sqlite_days(element: Any, compiler: Any, **given: Any) -> str:
     return f"CAST(julianday({later}) - julianday({earlier}) AS INTEGER)"
 
 
-@compiles(days_between, "postgresql")
-def _postgresql_days(element: Any, compiler: Any, **given: Any) -> str:
+@compiles(days_between)
+def _standard_days(element: Any, compiler: Any, **given: Any) -> str:
     later, earlier = (compiler.process(clause, **given) for clause in element.clauses)
     return f"(CAST({later} AS DATE) - CAST({earlier} AS DATE))"
 

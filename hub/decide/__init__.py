@@ -40,7 +40,7 @@ from ..store.tables import (
 from .desire import TaskWriter, Told, Tools, desired_fields
 from .episodes import Changes, first_true_days, follow, open_episodes
 from .evaluate import Evaluation, Judged, Registry, registry
-from .proof import citations, measures_in
+from .proof import citations
 from .sentences import one_line, says, source_line
 
 log = logger("decide")
@@ -248,7 +248,9 @@ class _Decision:
 
     def _can_speak(self, evaluation: Evaluation, signal: SignalDef) -> bool:
         """A cap whose measures this installation does not have at all says nothing."""
-        names = {m.name for m in measures_in(evaluation, evaluation.condition(signal, None).names)}
+        names = {
+            m.name for m in self.measures.measures_in(self.measures.condition(signal, None).names)
+        }
         return names <= self.effective
 
     def _band_row(self, account: str, day: date, scored: Score) -> dict[str, Any]:
@@ -268,8 +270,8 @@ class _Decision:
             accounts = [a for a, one in self.judged.items() if one.truth(signal.name)]
             if not accounts:
                 continue
-            names = evaluation.condition(signal, None).names
-            for one in measures_in(evaluation, names):
+            names = self.measures.condition(signal, None).names
+            for one in self.measures.measures_in(names):
                 found = citations(reading, evaluation, one, accounts)
                 for account, rows in found.items():
                     self._add_citations(account, signal.name, rows)
@@ -282,11 +284,15 @@ class _Decision:
         mine += [(view, row) for view, row in rows if row["key"] not in known]
 
     def _reasons(self, evaluation: Evaluation, one: Judged, model: HealthModel) -> list[str]:
-        """Sentences, most important first: caps, other true signals, then the weakest input."""
+        """One sentence a cause, the most severe first; without any, the weakest input."""
         signals = [signal for signal in evaluation.signals if one.truth(signal.name)]
         signals.sort(key=lambda s: (SEVERITY.get(s.caps or "", 2), s.opens is None, s.name))
-        found = [says(s, one, self.since.get((one.account_id, s.name))) for s in signals]
-        reasons = list(dict.fromkeys(found))
+        worst = {signal.cause: signal for signal in reversed(signals)}
+        reasons = [
+            says(signal, one, self.since.get((one.account_id, signal.name)))
+            for signal in signals
+            if worst[signal.cause] is signal
+        ]
         scored = self.scores[one.account_id]
         if scored.band == "unknown":
             reasons += self._gaps(scored)
@@ -410,7 +416,7 @@ class _Decision:
             "signals": {
                 signal.name: {
                     "holds": one.truth(signal.name),
-                    "when": evaluation.condition(signal, one.segment).text,
+                    "when": self.measures.condition(signal, one.segment).text,
                     "at": signal.place(),
                 }
                 for signal in evaluation.signals

@@ -221,8 +221,9 @@ class TaskWriter:
         address = self.config.address
         link = f"{address.rstrip('/')}/t/{key}" if address else f"hub explain {key}"
         renewal = account["renewal_on"]
+        template = f"templates/{step.task.removeprefix('templates/')}"
         title, body = render_task(
-            self.config.templates[step.task.removeprefix("templates/")],
+            self.config.templates[template],
             {
                 "account": account["name"] or "An account without a name",
                 "signal": reason,
@@ -231,7 +232,7 @@ class TaskWriter:
                 "owner": self.config.people[person].name if person else None,
                 "link": link,
             },
-            where=f"config/templates/{step.task}",
+            where=f"config/{template}",
         )
         if key not in body:
             body = f"{body}\nHow the hub knows: {link}"

@@ -62,7 +62,8 @@ def first_true_days(
         accounts = sorted({account for account, _ in waiting})
         if not accounts:
             break
-        before = Evaluation(reading, config, measures, at, accounts).run()
+        needed = measures.only(signal for _, signal in waiting)
+        before = Evaluation(reading, config, needed, at, accounts).run()
         for account, signal in list(waiting):
             then = before.get(account)
             if then is not None and then.truth(signal):
@@ -108,7 +109,7 @@ def _cleared(evaluation: Evaluation, signal: SignalDef, one: Judged) -> bool:
     """Whether the signal's end is certain; unknown keeps the episode open."""
     if one.truth(signal.name):
         return False
-    condition = evaluation.clears(signal, one.segment)
+    condition = evaluation.registry.clears(signal, one.segment)
     return evaluation.holds(condition, one.account_id) is True
 
 

@@ -7,12 +7,13 @@ into zero or unknown, here and nowhere else (DESIGN 5).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -45,23 +46,63 @@ from ..store import table_of
 from ..store.tables import Coverage
 
 Value: TypeAlias = float | int | str | date | bool | None
-MRR = "mrr_minor"
 
 
-@dataclass(frozen=True)
 class Registry:
-    """Every measure that this installation has, from plugins and from YAML, by name."""
+    """Every measure and signal of this installation, and the conditions compiled once."""
 
-    measures: Mapping[str, Measure]
+    def __init__(self, measures: Mapping[str, Measure], signals: Sequence[SignalDef]) -> None:
+        self.measures = measures
+        self.signals = signals
+        self._names = {name: one.as_name() for name, one in measures.items()}
+        self._names.update({signal.name: Name("boolean") for signal in signals})
+        self._compiled: dict[tuple[str, str | None, bool], Condition] = {}
 
-    @property
-    def names(self) -> dict[str, Name]:
-        """What conditions may use, signals not included."""
-        return {name: one.as_name() for name, one in self.measures.items()}
+    def condition(self, signal: SignalDef, segment: str | None) -> Condition:
+        """A signal's compiled condition for one segment."""
+        return self._once(signal, segment, ends=False)
+
+    def clears(self, signal: SignalDef, segment: str | None) -> Condition:
+        """What ends a signal: its `clears:`, else that the condition is no longer true."""
+        if signal.clears is None:
+            return negate(self.condition(signal, segment))
+        return self._once(signal, segment, ends=True)
+
+    def _once(self, signal: SignalDef, segment: str | None, *, ends: bool) -> Condition:
+        key = (signal.name, segment if segment in signal.by_segment else None, ends)
+        if key not in self._compiled:
+            self._compiled[key] = compile_condition(
+                (signal.clears or "") if ends else signal.when,
+                self._names,
+                signal.given_for(segment),
+                where=signal.place("clears" if ends else "when"),
+            )
+        return self._compiled[key]
+
+    def measures_in(self, names: Iterable[str]) -> Iterator[Measure]:
+        """The measures that a condition reads, those of the signals it names included."""
+        for name in sorted(names):
+            if name in self.measures:
+                yield self.measures[name]
+            for signal in self.signals:
+                if signal.name == name:
+                    yield from self.measures_in(self.condition(signal, None).names)
+
+    def only(self, signals: Iterable[str]) -> Registry:
+        """The part of the registry that these signals need, in the same order."""
+        wanted = set(signals)
+        for signal in reversed(self.signals):
+            if signal.name in wanted:
+                wanted |= self.condition(signal, None).names
+        kept = [signal for signal in self.signals if signal.name in wanted]
+        needed = {one.name: one for one in self.measures_in(signal.name for signal in kept)}
+        part = Registry(needed, kept)
+        part._names, part._compiled = self._names, self._compiled
+        return part
 
 
 def registry(config: Config) -> Registry:
-    """The measures of the loaded plugins and of the YAML files."""
+    """The measures of the loaded plugins and of the YAML files, and the signals over them."""
     found: dict[str, Measure] = {
         one.name: one for one in config.plugins.measures if isinstance(one, Measure)
     }
@@ -73,7 +114,8 @@ def registry(config: Config) -> Registry:
             found[definition.name] = from_yaml(definition, found)
     for definition in ratios:
         found[definition.name] = from_yaml(definition, found)
-    return Registry(found)
+    signals = [config.definitions.signals[name] for name in config.definitions.signal_order]
+    return Registry(found, signals)
 
 
 @dataclass
@@ -111,9 +153,10 @@ class Evaluation:
         self.config = config
         self.dialect = "postgresql" if reading.dialect.name == "postgresql" else "sqlite"
         self.facts = Facts(day, config.login_events, config.key_features)
+        self.registry = measures
         self.measures = measures.measures
+        self.signals = measures.signals
         self.only = accounts
-        self.signals = [config.definitions.signals[n] for n in config.definitions.signal_order]
         self.table = self._table()
 
     def run(self) -> dict[str, Judged]:
@@ -138,9 +181,10 @@ class Evaluation:
             kind: Any = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
             parts += [Column(name, kind), Column(f"{name}__by", String)]
         parts += [Column(signal.name, Boolean) for signal in self.signals]
-        for name in ("country", "industry", "plan"):
-            parts.append(Column(f"account__{name}", String))
-        parts.append(Column("account__employees", Integer))
+        fields: Mapping[str, Any] = {"number": BigInteger, "text": String}
+        for name, about in ACCOUNT_NAMES.items():
+            if name not in self.measures:
+                parts.append(Column(name, fields[about.kind]))
         return Table("judged", MetaData(), *parts, prefixes=["TEMPORARY"])
 
     def _fill(self) -> None:
@@ -158,9 +202,10 @@ class Evaluation:
             value = self._with_coverage(one, measured, covered)
             chosen += [value, case((value.is_not(None), measured.c.evidence), else_=null())]
             targets += [name, f"{name}__by"]
-        for name in ("country", "industry", "plan", "employees"):
-            chosen.append(accounts.c[name])
-            targets.append(f"account__{name}")
+        for name in ACCOUNT_NAMES:
+            if name not in self.measures and name in accounts.c:
+                chosen.append(accounts.c[name])
+                targets.append(name)
         statement = select(*chosen).select_from(source)
         if self.only is not None:
             statement = statement.where(accounts.c.account_id.in_(self.only))
@@ -203,10 +248,6 @@ class Evaluation:
         for name, when in reversed(list(self.config.segments.items())):
             condition = compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}")
             sql = condition.sql(self._dialect())
-            for column in ("country", "industry", "plan", "employees"):
-                sql = sql.replace(f'"{column}"', f'"account__{column}"')
-            if MRR not in self.measures:
-                sql = sql.replace(f'"{MRR}"', "NULL")
             self.reading.execute(
                 update(self.table).where(text(sql.replace(":", r"\:"))).values(segment=name)
             )
@@ -215,37 +256,13 @@ class Evaluation:
         """Fill a signal's column; segments with values of their own are filled apart."""
         own = [name for name in signal.by_segment if name in self.config.segments]
         for segment in (None, *own):
-            sql = self.condition(signal, segment).sql(self._dialect())
+            sql = self.registry.condition(signal, segment).sql(self._dialect())
             statement = update(self.table).values(
                 {signal.name: text(f"({sql})".replace(":", r"\:"))}
             )
             if segment is not None:
                 statement = statement.where(self.table.c.segment == segment)
             self.reading.execute(statement)
-
-    def condition(self, signal: SignalDef, segment: str | None) -> Condition:
-        """A signal's compiled condition for one segment."""
-        return compile_condition(
-            signal.when,
-            self._names(),
-            signal.given_for(segment),
-            where=signal.place("when"),
-        )
-
-    def clears(self, signal: SignalDef, segment: str | None) -> Condition:
-        """What ends a signal: its `clears:`, else that the condition is no longer true."""
-        if signal.clears is None:
-            return negate(self.condition(signal, segment))
-        return compile_condition(
-            signal.clears,
-            self._names(),
-            signal.given_for(segment),
-            where=signal.place("clears"),
-        )
-
-    def _names(self) -> dict[str, Name]:
-        names = {name: one.as_name() for name, one in self.measures.items()}
-        return {**names, **{signal.name: Name("boolean") for signal in self.signals}}
 
     def _dialect(self) -> Any:
         return self.dialect

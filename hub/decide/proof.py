@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Subquery, select
@@ -42,14 +42,3 @@ def _view(froms: Sequence[Any]) -> Subquery | None:
     if len(froms) == 1 and isinstance(froms[0], Subquery) and froms[0].name in FIELDS:
         return froms[0]
     return None
-
-
-def measures_in(evaluation: Evaluation, names: frozenset[str]) -> Iterator[Measure]:
-    """The measures that a condition reads, those of the signals it names included."""
-    for name in sorted(names):
-        if name in evaluation.measures:
-            yield evaluation.measures[name]
-            continue
-        signal = next((one for one in evaluation.signals if one.name == name), None)
-        if signal is not None:
-            yield from measures_in(evaluation, evaluation.condition(signal, None).names)

@@ -73,9 +73,8 @@ def current_links(reading: Connection) -> dict[Key, str]:
 def alias_map(reading: Connection) -> dict[str, str]:
     """Merged account id → the survivor's id, chains followed to their end."""
     table = table_of(HubAccount)
-    direct: dict[str, str] = dict(
-        reading.execute(select(table.c.id, table.c.alias_of).where(table.c.alias_of.is_not(None)))
-    )
+    merged_ones = select(table.c.id, table.c.alias_of).where(table.c.alias_of.is_not(None))
+    direct: dict[str, str] = dict(reading.execute(merged_ones).tuples().all())
     found = {}
     for merged in direct:
         survivor = direct[merged]
@@ -161,7 +160,7 @@ def _write_links(
 
 def _minted_at(writing: Connection) -> dict[str, datetime]:
     table = table_of(HubAccount)
-    return dict(writing.execute(select(table.c.id, table.c.minted_at)))
+    return dict(writing.execute(select(table.c.id, table.c.minted_at)).tuples().all())
 
 
 def _mint(

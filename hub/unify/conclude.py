@@ -341,7 +341,7 @@ def _first_days(
             .where(table.c.vendor == vendor, table.c.account_id.is_not(None))
             .group_by(table.c.account_id)
         )
-    return dict(rows)
+    return dict(rows.tuples().all())
 
 
 def _identifiers(
