@@ -34,7 +34,7 @@ def parse(tokens: Sequence[Token]) -> exp.Expr:
         found = next((str(detail["highlight"]) for detail in details), "its end")
         raise _unreadable(found.strip('"')) from None
     for identifier in tree.find_all(exp.Identifier):
-        if not identifier.args["quoted"]:  # sqlglot takes a keyword such as IN for a name
+        if not identifier.args.get("quoted"):  # sqlglot takes a keyword such as IN for a name
             raise _unreadable(identifier.name)
         identifier.set("quoted", False)
     return tree
