@@ -53,7 +53,7 @@ class HubSpot(Reads, Writes):
 
     def _may_read(self, *address: str) -> bool:
         try:
-            self.http.get(self.at(*address), limit=1)
+            self.http.get(self.at(*address), limit=None if "properties" in address else 1)
         except ScopeMissing:
             return False
         return True

@@ -70,17 +70,12 @@ class HubSpotSandbox(Crm):
 
     def connection_file(self) -> dict[str, Any]:
         """The HubSpot part of a connection's file."""
+        own = {"external.stripe": STRIPE_ID, "renewal_on": RENEWAL, "plan": PLAN}
         return {
             "connector": "hubspot",
-            "base_url": self.url,
-            "token": "env:HUBSPOT_TOKEN",
-            "fields": {
-                "companies": {
-                    "external.stripe": STRIPE_ID,
-                    "renewal_on": RENEWAL,
-                    "plan": PLAN,
-                }
-            },
+            "label": "HubSpot",
+            "settings": {"base_url": self.url, "token": "env:HUBSPOT_TOKEN"},
+            "fields": {"companies": own},
         }
 
     def secrets(self) -> Mapping[str, str]:
@@ -247,8 +242,14 @@ class HubSpotSandbox(Crm):
     @route("GET", "/account-info/{v}/api-usage/daily/private-apps")
     def daily_usage(self, call: Call, v: str) -> Reply:
         """How many calls of the day are used."""
-        usage = {"name": "private-apps-api-calls-daily", "usageLimit": PER_DAY}
-        return Reply(json={"results": [usage | {"currentUsage": self._today[1]}]})
+        usage = {
+            "name": "private-apps-api-calls-daily",
+            "usageLimit": PER_DAY,
+            "currentUsage": self._today[1],
+            "collectedAt": self.now(),
+            "fetchStatus": "SUCCESS",
+        }
+        return Reply(json={"results": [usage]})
 
     @route("GET", "/crm/owners/{v}")
     def list_owners(self, call: Call, v: str) -> Reply:
