@@ -18,8 +18,8 @@ from sqlalchemy import (
     cast,
     distinct,
     func,
+    literal_column,
     select,
-    text,
 )
 
 from .conditions import Name, compile_condition
@@ -126,7 +126,7 @@ def _primitive(definition: MeasureDef, facts: Facts, dialect: str) -> Measured:
             definition.where, FIELDS[definition.source], where=definition.place("where")
         )
         compiled = condition.sql("postgresql" if dialect == "postgresql" else "sqlite")
-        statement = statement.where(text(f"({compiled})".replace(":", r"\:")))
+        statement = statement.where(literal_column(f"({compiled})"))
     return statement
 
 
@@ -171,4 +171,3 @@ def columns(statement: Select[Any]) -> Select[Any]:
     return statement.with_only_columns(
         account.label("account_id"), value.label("value"), evidence.label("evidence")
     )
-

