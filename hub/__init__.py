@@ -1,64 +1,71 @@
-"""The names a plugin author imports at run time; `hub.testing` is the other public module."""
+"""The names a plugin author imports at run time; `hub.testing` is the other public module.
 
-from .connector import (
-    Changes,
-    Checked,
-    Connector,
-    Mapped,
-    Observed,
-    Page,
-    Position,
-    Receipt,
-    Row,
-    Rows,
-    Settings,
-    changes,
-    finds,
-    observes,
-    stream,
-    writes,
-)
-from .env import Env
-from .errors import (
-    ConfigError,
-    FeedExpired,
-    HubError,
-    PluginError,
-    ReadRefused,
-    ReconnectNeeded,
-    RecordRejected,
-    RetryLater,
-    ScopeMissing,
-    WriteRefused,
-    WriteUnknown,
-)
-from .facts import Facts, Measured
-from .hookspecs import Register, hookimpl
-from .http import Answer, Http, Limit
-from .measures import Measure, measure
-from .model import (
-    Account,
-    AccountRef,
-    AddNote,
-    ChangeTask,
-    CloseTask,
-    CreateTask,
-    Deal,
-    DefineField,
-    FieldSpec,
-    Ignored,
-    Invoice,
-    Option,
-    Owner,
-    PaymentAttempt,
-    Person,
-    Record,
-    RecordKey,
-    SetFields,
-    Subscription,
-    Ticket,
-    UsageDay,
-)
+Each is loaded when it is first asked for, so that `hub --help` does not wait for a database.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .connector import (
+        Changes,
+        Checked,
+        Connector,
+        Mapped,
+        Observed,
+        Page,
+        Position,
+        Receipt,
+        Row,
+        Rows,
+        Settings,
+        changes,
+        finds,
+        observes,
+        stream,
+        writes,
+    )
+    from .env import Env
+    from .errors import (
+        ConfigError,
+        FeedExpired,
+        HubError,
+        PluginError,
+        ReadRefused,
+        ReconnectNeeded,
+        RecordRejected,
+        RetryLater,
+        ScopeMissing,
+        WriteRefused,
+        WriteUnknown,
+    )
+    from .facts import Facts, Measured
+    from .hookspecs import Register, hookimpl
+    from .http import Answer, Http, Limit
+    from .measures import Measure, measure
+    from .model import (
+        Account,
+        AccountRef,
+        AddNote,
+        ChangeTask,
+        CloseTask,
+        CreateTask,
+        Deal,
+        DefineField,
+        FieldSpec,
+        Ignored,
+        Invoice,
+        Option,
+        Owner,
+        PaymentAttempt,
+        Person,
+        Record,
+        RecordKey,
+        SetFields,
+        Subscription,
+        Ticket,
+        UsageDay,
+    )
 
 __all__ = [
     "Account",
@@ -120,3 +127,16 @@ __all__ = [
     "stream",
     "writes",
 ]
+
+_HOMES = ("env", "errors", "model", "hookspecs", "connector", "http", "measures", "facts")
+"""The modules that bring the names, the quickest to load first."""
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        for home in _HOMES if name in __all__ else ():
+            module = import_module(f".{home}", __name__)
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
