@@ -29,7 +29,7 @@ settings.register_profile("gate", deadline=None, derandomize=True, print_blob=Tr
 settings.load_profile("gate")
 
 NOT_THERE = "PostgreSQL was not there"
-RAN_ON = "ran on"
+SERVER = pytest.StashKey[str]()
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "jit=off")
 """The server holds nothing worth keeping, and the hub switches jit off itself."""
 
@@ -39,32 +39,32 @@ def everything_is_required() -> bool:
 
 
 @pytest.fixture(scope="session")
-def pg_server() -> Iterator[tuple[str, str]]:
-    """A running PostgreSQL for this worker: its address, and its name with version."""
+def pg_server(pytestconfig: pytest.Config) -> Iterator[str]:
+    """The address of a running PostgreSQL for this worker."""
     given = os.environ.get("HUB_TEST_PG_URL")
     try:
         with _given(given) if given else _own_server() as address:
-            yield address, _name_of(address)
+            pytestconfig.stash[SERVER] = _name_of(address)
+            yield address
     except (ImportError, OSError, subprocess.SubprocessError, psycopg.OperationalError) as reason:
         _without_postgres(reason)
 
 
 @pytest.fixture(scope="session")
-def pg_new_database(pg_server: tuple[str, str]) -> Callable[[], AbstractContextManager[str]]:
+def pg_new_database(pg_server: str) -> Callable[[], AbstractContextManager[str]]:
     """Makes an empty database, gives its SQLAlchemy URL, and drops it at the end."""
     numbers = itertools.count(1)
 
     @contextmanager
     def new_database() -> Iterator[str]:
-        address, _ = pg_server
         name = f"hub_test_{os.getpid()}_{next(numbers)}"
-        with psycopg.connect(address, autocommit=True) as admin:
+        with psycopg.connect(pg_server, autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{name}"')
         try:
-            url = make_url(address).set(drivername="postgresql+psycopg", database=name)
+            url = make_url(pg_server).set(drivername="postgresql+psycopg", database=name)
             yield url.render_as_string(hide_password=False)
         finally:
-            with psycopg.connect(address, autocommit=True) as admin:
+            with psycopg.connect(pg_server, autocommit=True) as admin:
                 admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     return new_database
@@ -78,13 +78,8 @@ def pg_url(pg_new_database: Callable[[], AbstractContextManager[str]]) -> Iterat
 
 
 @pytest.fixture
-def pg_database(
-    request: pytest.FixtureRequest,
-    pg_server: tuple[str, str],
-    pg_new_database: Callable[[], AbstractContextManager[str]],
-) -> Iterator[str]:
+def pg_database(pg_new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """A PostgreSQL database of this test's own, empty, as an SQLAlchemy URL."""
-    request.node.user_properties.append((RAN_ON, pg_server[1]))
     with pg_new_database() as url:
         yield url
 
@@ -190,8 +185,14 @@ def _wait_until_it_answers(address: str, server: subprocess.Popen[bytes]) -> Non
             time.sleep(0.05)
 
 
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Let the report carry the server's name, so that it also arrives from another worker."""
+    if SERVER in item.config.stash:
+        item.user_properties.append(("server", item.config.stash[SERVER]))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The last line: which databases the tests really ran on."""
+    """The last line: whether PostgreSQL was there."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(config, "workerinput"):
         return
@@ -199,12 +200,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _databases_line(stats: dict[str, list[pytest.TestReport]]) -> str:
-    done = [*stats.get("passed", []), *stats.get("failed", [])]
-    ran = [name for report in done for key, name in report.user_properties if key == RAN_ON]
     reasons = [report.longrepr[2] for report in stats.get("skipped", [])]  # type: ignore[index]
     missing = [reason for reason in reasons if NOT_THERE in reason]
     if missing:
         return f"{missing[0].removeprefix('Skipped: ')} ({len(missing)} tests were left out)"
-    if ran:
-        return f"{ran[0]} was there: {len(ran)} tests ran on it"
+    if any(NOT_THERE in report.longreprtext for report in stats.get("error", [])):
+        return f"{NOT_THERE}, and this run requires it"
+    done = [*stats.get("passed", []), *stats.get("failed", [])]
+    names = {value for report in done for key, value in report.user_properties if key == "server"}
+    if names:
+        return f"{' and '.join(sorted(names))} was there, and tests ran on it"
     return "No test of this run asked for PostgreSQL"
