@@ -207,7 +207,9 @@ def _databases_line(stats: dict[str, list[pytest.TestReport]]) -> str:
     if any(NOT_THERE in report.longreprtext for report in stats.get("error", [])):
         return f"{NOT_THERE}, and this run requires it"
     done = [*stats.get("passed", []), *stats.get("failed", [])]
-    names = {value for report in done for key, value in report.user_properties if key == "server"}
+    names = {
+        str(value) for report in done for key, value in report.user_properties if key == "server"
+    }
     if names:
         return f"{' and '.join(sorted(names))} was there, and tests ran on it"
     return "No test of this run asked for PostgreSQL"
