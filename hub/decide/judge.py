@@ -39,7 +39,7 @@ class Judge:
         inputs, accounts = table_of(EffectiveInput), table_of(HubAccount)
         self.effective = set(reading.execute(select(inputs.c.input)).scalars())
         links = select(accounts.c.id, accounts.c.link_confidence)
-        self.confidence = dict(reading.execute(links).tuples().all())
+        self.confidence = dict(reading.execute(links).all())
         self.asks = {
             signal.name: {one.name for one in registry.measures_in((signal.name,))}
             for signal in registry.signals

@@ -50,7 +50,7 @@ def currencies(reading: Connection, evaluation: Evaluation) -> dict[str, str]:
         .where(view.c.is_live, view.c.currency.is_not(None))
         .group_by(view.c.account_id)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def told(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Told]:

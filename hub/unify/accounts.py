@@ -74,7 +74,7 @@ def alias_map(reading: Connection) -> dict[str, str]:
     """Merged account id → the survivor's id, chains followed to their end."""
     table = table_of(HubAccount)
     merged_ones = select(table.c.id, table.c.alias_of).where(table.c.alias_of.is_not(None))
-    direct: dict[str, str] = dict(reading.execute(merged_ones).tuples().all())
+    direct: dict[str, str] = dict(reading.execute(merged_ones).all())
     found = {}
     for merged in direct:
         survivor = direct[merged]
@@ -160,7 +160,7 @@ def _write_links(
 
 def _minted_at(writing: Connection) -> dict[str, datetime]:
     table = table_of(HubAccount)
-    return dict(writing.execute(select(table.c.id, table.c.minted_at)).tuples().all())
+    return dict(writing.execute(select(table.c.id, table.c.minted_at)).all())
 
 
 def _mint(

@@ -356,7 +356,7 @@ def _first_days(
             .where(table.c.vendor == vendor, table.c.account_id.is_not(None))
             .group_by(table.c.account_id)
         )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _identifiers(
