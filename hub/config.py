@@ -26,7 +26,7 @@ from .connector import Connector, ConnectorType, Settings, Stream, get_type_hint
 from .definitions import ANY, Definitions, read_rules
 from .env import Env
 from .errors import ConfigError
-from .facts import FIELDS
+from .factnames import FIELDS
 from .model import Account, CreateTask, Record, RecordTypes, Status
 from .plugins import Plugins, load
 from .rulecheck import Surroundings, check_rules

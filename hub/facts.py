@@ -6,7 +6,7 @@ Nothing dated after the day is in it, so a measure cannot look ahead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from .conditions import Name
+from .factnames import FIELDS
 from .store import table_of
 from .store.tables import (
     Evidence,
@@ -46,35 +46,6 @@ from .store.tables import (
 
 Measured: TypeAlias = Select[Any]
 """A SELECT of (account_id, value, evidence), one row an account."""
-
-FIELDS: Mapping[str, Mapping[str, Name]] = {
-    "usage": {"event": Name("text"), "count": Name("number"), "person": Name("text")},
-    "tickets": {
-        "subject": Name("text"),
-        "priority": Name("text"),
-        "requester": Name("text"),
-        "is_open": Name("boolean"),
-    },
-    "invoices": {
-        "currency": Name("text"),
-        "total_minor": Name("number", "minor"),
-        "remaining_minor": Name("number", "minor"),
-        "is_unpaid": Name("boolean"),
-    },
-    "attempts": {
-        "succeeded": Name("boolean"),
-        "decline_code": Name("text"),
-        "is_unpaid": Name("boolean"),
-    },
-    "subscriptions": {
-        "interval": Name("text"),
-        "amount_minor": Name("number", "minor"),
-        "currency": Name("text"),
-        "is_live": Name("boolean"),
-    },
-    "accounts": {"renewal_on": Name("date"), "signed_up_on": Name("date")},
-}
-"""The fact views and the fields that a YAML measure may name."""
 
 
 class days_between(FunctionElement[int]):

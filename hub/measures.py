@@ -25,7 +25,8 @@ from sqlalchemy import (
 from .conditions import Name, compile_condition
 from .definitions import MeasureDef
 from .errors import PluginError
-from .facts import FIELDS, Facts, Measured
+from .factnames import FIELDS
+from .facts import Facts, Measured
 
 Needs: TypeAlias = Literal["usage", "tickets", "billing"] | None
 Kind: TypeAlias = Literal["number", "text", "date"]

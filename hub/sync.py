@@ -242,29 +242,39 @@ class _ConnectionReader:
     # --- a feed over several streams ----------------------------------------------------------
 
     def _read_feed(self, connector: Connector[Any], source: Source, name: str) -> None:
-        """Take the feed's position, read its streams in full once, then follow the feed."""
-        feed = connector.feeds[name]
-        streams = [s for s in feed.streams if s not in self.connection.off]
-        if self._needs_full_read(source, name, streams):
-            self._prime_feed(connector, source, name)
-            self._read_in_full(connector, source, streams)
-            return
-        try:
-            self._follow_feed(connector, source, name, streams)
-        except FeedExpired:
-            log.warning("sync.feed_expired", connection=source.connection, feed=name)
-            with self.database.write() as writing:
-                for stream in (name, *streams):
-                    forget_checkpoint(writing, source.connection, stream)
-            self._prime_feed(connector, source, name)
-            self._read_in_full(connector, source, streams)
+        """Follow the feed for streams that were read in full once; read the others in full.
 
-    def _needs_full_read(self, source: Source, feed: str, streams: Sequence[str]) -> bool:
+        The feed's position is taken before a full read, so no change falls between.
+        """
+        streams = [s for s in connector.feeds[name].streams if s not in self.connection.off]
+        waiting = self._never_complete(source, name, streams)
+        following = [stream for stream in streams if stream not in waiting]
+        if following:
+            try:
+                self._follow_feed(connector, source, name, following)
+            except FeedExpired:
+                log.warning("sync.feed_expired", connection=source.connection, feed=name)
+                self._forget(source, (name, *streams))
+                waiting = streams
+        self._prime_feed(connector, source, name)
+        for stream in waiting:
+            work = partial(self._read_stream, connector, source, connector.streams[stream])
+            self._attempt(stream, work)
+
+    def _never_complete(self, source: Source, feed: str, streams: Sequence[str]) -> list[str]:
         with self.database.read() as reading:
-            stored = [
-                load_checkpoint(reading, source.connection, name) for name in (feed, *streams)
-            ]
-        return stored[0] is None or any(not row or not row["complete_at"] for row in stored[1:])
+            stored = {
+                name: load_checkpoint(reading, source.connection, name) for name in (feed, *streams)
+            }
+        at = stored[feed]
+        if at is None or at["position"] is None:
+            return list(streams)
+        return [name for name in streams if not (one := stored[name]) or not one["complete_at"]]
+
+    def _forget(self, source: Source, names: Sequence[str]) -> None:
+        with self.database.write() as writing:
+            for name in names:
+                forget_checkpoint(writing, source.connection, name)
 
     def _prime_feed(self, connector: Connector[Any], source: Source, name: str) -> None:
         """Store where the feed stands before the full read; an earlier position is kept."""
@@ -277,13 +287,6 @@ class _ConnectionReader:
             store_checkpoint(
                 writing, source.connection, name, now=self.env.now(), position=first.at
             )
-
-    def _read_in_full(
-        self, connector: Connector[Any], source: Source, streams: Sequence[str]
-    ) -> None:
-        for name in streams:
-            work = partial(self._read_stream, connector, source, connector.streams[name])
-            self._attempt(name, work)
 
     def _follow_feed(
         self, connector: Connector[Any], source: Source, name: str, streams: Sequence[str]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Subquery, select
 
-from ..facts import FIELDS
+from ..factnames import FIELDS
 from ..measures import Measure
 from .evaluate import Evaluation, Judged
 

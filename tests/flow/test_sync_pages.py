@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -87,11 +88,17 @@ class ShopConnector(Connector[Settings]):
         Shop.read_in_full += 1
         yield Page(list(Shop.orders.values()), complete=True)
 
+    @stream(maps=None, deletes="feed")
+    def refunds(self, at: Position | None) -> Iterator[Page]:
+        if Shop.forbidden:
+            raise ScopeMissing("refunds may not be read")
+        yield Page((), complete=True)
+
     @orders.by_ids
     def orders_by_ids(self, ids: Sequence[str]) -> Rows:
         return [Shop.orders[key] for key in ids if key in Shop.orders]
 
-    @changes("orders")
+    @changes("orders", "refunds")
     def news(self, at: Position | None) -> Iterator[Changes]:
         now = Position(state={"seen": len(Shop.feed)})
         if at is None:
@@ -266,7 +273,8 @@ def test_r15_a_broken_stream_does_not_stop_the_others(database: Database) -> Non
     synced = sync(config(), database, env())
 
     assert [(one.stream, one.problem.code) for one in synced.problems if one.problem] == [
-        ("visits", "SCOPE_MISSING")
+        ("refunds", "SCOPE_MISSING"),
+        ("visits", "SCOPE_MISSING"),
     ]
     assert stored(database)
 
@@ -317,6 +325,18 @@ def test_a_feed_with_a_gap_makes_its_streams_read_in_full(database: Database) ->
     assert stored(database, "orders")["a"] == '{"id":"a","sum":2}'
 
 
+def test_a_forbidden_stream_of_a_feed_does_not_make_the_others_read_in_full(
+    database: Database,
+) -> None:
+    Shop.orders = {"a": {"id": "a", "sum": 1}}
+    Shop.forbidden = True
+    sync(config(), database, env())
+
+    sync(config(), database, env())
+
+    assert Shop.read_in_full == 1
+
+
 def test_credentials_of_another_account_are_refused(database: Database) -> None:
     sync(config(), database, env())
     Shop.account = "shop-2"
@@ -349,8 +369,6 @@ def test_r26_any_text_comes_back_as_it_was(tmp_path_factory: Any, text: str) -> 
     sync(config(), database, env())
 
     replaced = "".join("�" if c == "\x00" or "\ud800" <= c <= "\udfff" else c for c in text)
-    import json
-
     assert json.loads(stored(database)["1"])["name"] == replaced
     database.close()
 
