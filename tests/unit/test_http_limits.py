@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -17,8 +17,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.meanwhile: list[Callable[[], None]] = []
 
     def pass_by(self, seconds: float) -> None:
+        while self.meanwhile:
+            self.meanwhile.pop()()
         self.now += seconds
 
 
@@ -132,3 +135,14 @@ def test_a_hold_longer_than_the_connection_waits_is_handed_back() -> None:
 
     assert (parked.value.code, parked.value.after_s) == ("RATE_LIMITED", 61)
     assert clock.now == 0
+
+
+def test_a_hold_that_comes_while_a_caller_waits_for_its_turn_holds_it_too() -> None:
+    clock = Clock()
+    pacer = a_pacer(clock, Limit("burst", 1, 5))
+    sent_and_stamped(pacer, clock, 1)
+    clock.meanwhile = [lambda: pacer.hold(20)]
+
+    left, _ = sent_and_stamped(pacer, clock, 1)
+
+    assert left == [20.0]
