@@ -1,0 +1,71 @@
+"""`hub accounts`: every customer, or the pairs that wait for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..accounts import decision_for, listed, review_pairs
+from .days import parsed
+from .output import is_terminal, say, say_json, table
+from .session import Session
+
+
+def accounts(as_of: str | None, review: bool, as_json: bool) -> int:
+    """JSON lines, or a table where a person looks."""
+    session = Session()
+    with session.reading() as database:
+        if review:
+            with database.read() as reading:
+                found = list(review_pairs(reading))
+        else:
+            run = decision_for(session.config, database, session.env, parsed(as_of))
+            with database.read() as reading:
+                found = list(listed(reading, run))
+    if as_json or not is_terminal():
+        for one in found:
+            say_json(one)
+    elif review:
+        _review_table(found)
+    else:
+        _table(found)
+    return 0
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    columns = ("account", "status", "since", "score", "why", "owner", "renews", "MRR")
+    table(columns, (_row(one) for one in found))
+    say(f"{len(found):,} customers; the proof of one: hub explain ACCOUNT")
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, str]:
+    score, mrr = one["score"], one["mrr"]
+    return {
+        "account": one["name"] or one["account_id"],
+        "status": one["status"].replace("_", " "),
+        "since": one["since"],
+        "score": f"{score['low']:g}–{score['high']:g}",
+        "why": "; ".join(one["reasons"]),
+        "owner": one["owner"] or "nobody",
+        "renews": one["renewal_on"] or "",
+        "MRR": money(mrr) if mrr else "",
+    }
+
+
+def _review_table(found: list[dict[str, Any]]) -> None:
+    rows = (
+        {
+            "one": one["left"]["name"] or one["left"]["account_id"],
+            "other": one["right"]["name"] or one["right"]["account_id"],
+            "why": one["reason"],
+            "confidence": f"{one['confidence']:.2f}",
+        }
+        for one in found
+    )
+    table(("one", "other", "why", "confidence"), rows)
+    say(f"{len(found):,} pairs may be one account each; nothing is joined without you")
+
+
+def money(mrr: Mapping[str, Any]) -> str:
+    """An amount of cents for people."""
+    return f"{mrr['amount_minor'] / 100:,.0f} {mrr['currency'] or ''}".strip()
