@@ -7,7 +7,7 @@ stream and run holds: read = new + changed + same + set aside.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from .store.progress import (
 )
 from .store.rows import Counts, Paths, Source, mark_gone, paths_of, store_rows
 from .store.tables import ConnectionState
+from .sweep import is_due, sweep
 
 log = logger("sync")
 
@@ -82,17 +83,19 @@ def sync(
     env: Env,
     *,
     only: Sequence[str] = (),
+    accept_gone: Collection[str] = (),
     progress: Progress = lambda connection, stream, counts: None,
 ) -> Synced:
     """Read what is new from every connection (or those named), each in a thread of its own.
 
-    A broken connection or stream does not stop the others. On Ctrl-C every stream ends at its page
+    `accept_gone` names streams of which a person says that many records really were deleted. A
+    broken connection or stream does not stop the others. On Ctrl-C every stream ends at its page
     boundary, so the next run goes on from there.
     """
     run = begin_run(database, "sync", now=env.now(), versions={"config": config.digest})
     stop = threading.Event()
     readers = [
-        _ConnectionReader(connection, database, env, run, progress, stop)
+        _ConnectionReader(connection, database, env, run, progress, stop, accept_gone)
         for name, connection in config.connections.items()
         if not only or name in only
     ]
@@ -138,6 +141,7 @@ class _ConnectionReader:
         run: int,
         progress: Progress,
         stop: threading.Event,
+        accept_gone: Collection[str],
     ) -> None:
         self.connection = connection
         self.database = database
@@ -145,6 +149,7 @@ class _ConnectionReader:
         self.run = run
         self.progress = progress
         self.stop = stop
+        self.accept_gone = accept_gone
         self.outcomes: list[StreamOutcome] = []
 
     def read(self) -> None:
@@ -207,7 +212,25 @@ class _ConnectionReader:
             self._store_page(source, stream, page, paths, outcome, began)
         with self.database.write() as writing:
             store_checkpoint(writing, source.connection, stream.name, now=started, fresh_at=started)
+        self._sweep(connector, source, stream, outcome)
         self._finished(outcome)
+
+    def _sweep(
+        self,
+        connector: Connector[Any],
+        source: Source,
+        stream: Stream,
+        outcome: StreamOutcome,
+    ) -> None:
+        """Once a day, find what was deleted at the vendor."""
+        accepted = stream.name in self.accept_gone
+        now = self.env.now()
+        if not accepted and not is_due(self.database, source, stream, now):
+            return
+        gone = sweep(connector, self.database, source, stream, now=now, accepted=accepted)
+        outcome.counts.gone += gone
+        with self.database.write() as writing:
+            self._record(writing, outcome)
 
     def _store_page(
         self,

@@ -111,6 +111,7 @@ def store_checkpoint(
     position: Position | None = None,
     complete_at: datetime | None = None,
     fresh_at: datetime | None = None,
+    swept_at: datetime | None = None,
 ) -> None:
     """Move a stream's checkpoint; what is None keeps its earlier value."""
     row: dict[str, Any] = {"connection": name, "stream": stream, "stored_at": now}
@@ -120,6 +121,8 @@ def store_checkpoint(
         row["complete_at"] = complete_at
     if fresh_at is not None:
         row["fresh_at"] = fresh_at
+    if swept_at is not None:
+        row["swept_at"] = swept_at
     upsert(connection, Checkpoint, [row])
 
 

@@ -123,7 +123,10 @@ class Aside(SQLModel, table=True):
 
 
 class Checkpoint(SQLModel, table=True):
-    """Where a stream or a feed stands. `complete_at`: when its last full listing ended."""
+    """Where a stream or a feed stands.
+
+    `complete_at`: when its last full listing ended; `swept_at`: when its ids were last compared.
+    """
 
     __tablename__ = "checkpoint"
     connection: str = Field(primary_key=True)
@@ -132,6 +135,7 @@ class Checkpoint(SQLModel, table=True):
     stored_at: datetime = instant(nullable=False)
     fresh_at: datetime | None = instant()
     complete_at: datetime | None = instant()
+    swept_at: datetime | None = instant()
 
 
 class Run(SQLModel, table=True):

@@ -49,6 +49,7 @@ class Shop:
     broken_after: ClassVar[int | None] = None
     forbidden: ClassVar[bool] = False
     expired: ClassVar[bool] = False
+    listed: ClassVar[list[Row] | None] = None
     account: ClassVar[str] = "shop-1"
     read_in_full: ClassVar[int] = 0
     asked_since: ClassVar[list[datetime | None]] = []
@@ -74,6 +75,15 @@ class ShopConnector(Connector[Settings]):
             last = first + 2 >= len(Shop.rows)
             at = Position(state={"next": first + 2})
             yield Page(Shop.rows[first : first + 2], at=at, complete=last)
+
+    @customers.by_ids
+    def customers_by_ids(self, ids: Sequence[str]) -> Rows:
+        return [row for row in Shop.rows if str(row["id"]) in ids]
+
+    @customers.ids
+    def customer_ids(self) -> Iterator[Sequence[str]]:
+        listed = Shop.rows if Shop.listed is None else Shop.listed
+        yield [str(row["id"]) for row in listed if "id" in row]
 
     @stream(cursor="changed", ordered=True, key="id")
     def visits(self, since: datetime | None) -> Iterator[Rows]:
@@ -114,7 +124,7 @@ class ShopConnector(Connector[Settings]):
 @pytest.fixture(autouse=True)
 def shop() -> type[Shop]:
     Shop.rows, Shop.orders, Shop.feed = [], {}, []
-    Shop.broken_after, Shop.forbidden, Shop.expired = None, False, False
+    Shop.broken_after, Shop.forbidden, Shop.expired, Shop.listed = None, False, False, None
     Shop.account, Shop.read_in_full, Shop.asked_since = "shop-1", 0, []
     return Shop
 
@@ -335,6 +345,68 @@ def test_a_forbidden_stream_of_a_feed_does_not_make_the_others_read_in_full(
     sync(config(), database, env())
 
     assert Shop.read_in_full == 1
+
+
+TOMORROW = NOON + timedelta(days=1, hours=1)
+
+
+def test_t7_a_record_that_is_no_longer_listed_nor_answered_for_is_gone(database: Database) -> None:
+    Shop.rows = [{"id": n, "name": "x"} for n in range(4)]
+    sync(config(), database, env())
+    Shop.rows = Shop.rows[:3]
+
+    swept = sync(config(), database, env(TOMORROW))
+
+    assert sorted(stored(database)) == ["0", "1", "2"]
+    assert counts(database, swept.run)["gone"] == 1
+
+
+def test_r7_a_listing_that_forgets_records_deletes_none_that_still_answer(
+    database: Database,
+) -> None:
+    Shop.rows = [{"id": n, "name": "x"} for n in range(4)]
+    sync(config(), database, env())
+    Shop.listed = Shop.rows[:1]
+
+    sync(config(), database, env(TOMORROW))
+
+    assert len(stored(database)) == 4
+
+
+def test_r7_an_empty_listing_stops_for_a_person(database: Database) -> None:
+    Shop.rows = [{"id": n, "name": "x"} for n in range(4)]
+    sync(config(), database, env())
+    Shop.listed = []
+
+    swept = sync(config(), database, env(TOMORROW))
+
+    assert [one.problem.code for one in swept.problems if one.problem] == ["MASS_DELETE"]
+    assert len(stored(database)) == 4
+
+
+def test_r7_a_mass_deletion_happens_only_when_a_person_accepts_it(database: Database) -> None:
+    Shop.rows = [{"id": n, "name": "x"} for n in range(60)]
+    sync(config(), database, env())
+    Shop.rows = Shop.rows[:30]
+
+    stopped = sync(config(), database, env(TOMORROW))
+    kept = len(stored(database))
+    accepted = sync(config(), database, env(TOMORROW), accept_gone=("customers",))
+
+    assert [one.problem.code for one in stopped.problems if one.problem] == ["MASS_DELETE"]
+    assert kept == 60
+    assert counts(database, accepted.run)["gone"] == 30
+    assert len(stored(database)) == 30
+
+
+def test_the_sweep_is_made_once_a_day(database: Database) -> None:
+    Shop.rows = [{"id": n, "name": "x"} for n in range(4)]
+    sync(config(), database, env())
+    Shop.rows = Shop.rows[:3]
+
+    sync(config(), database, env(NOON + timedelta(hours=2)))
+
+    assert len(stored(database)) == 4
 
 
 def test_credentials_of_another_account_are_refused(database: Database) -> None:
