@@ -9,7 +9,12 @@ from importlib import resources
 
 import tldextract
 
-_split = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+_split = tldextract.TLDExtract(
+    suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True
+)
+_NO_HOST = re.compile(r"^([a-z][a-z0-9+.-]*:)?//|^mailto:")
+_AFTER_HOST = re.compile(r"[/?#:]")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _LEGAL = re.compile(
     r"\b(gmbh|ag|kg|ohg|ug|mbh|inc|incorporated|llc|llp|ltd|limited|plc|corp|corporation|company|co"
     r"|sa|sas|sarl|srl|spa|bv|nv|ab|as|oy|aps|pty|holding|group)\b"
@@ -19,7 +24,7 @@ _NO_WORD = re.compile(r"[^\w]+")
 
 @lru_cache(maxsize=1)
 def shared_providers() -> frozenset[str]:
-    """Domains at which anybody can have a mailbox: they never say whose company it is."""
+    """Domains at which anybody can have a mailbox or a page: they never say whose company it is."""
     listed = resources.files("hub.unify").joinpath("shared_domains.txt").read_text("utf-8")
     lines = (line.partition("#")[0].strip() for line in listed.splitlines())
     return frozenset(line for line in lines if line)
@@ -29,24 +34,33 @@ def shared_providers() -> frozenset[str]:
 def registered_domain(text: str) -> str | None:
     """The domain that an organisation registered (`shop.birch.example` → `birch.example`).
 
-    Accepts a host, a URL or the part of a mailbox after the @; None when there is no such domain.
+    Accepts a host, a URL or a mailbox; None when there is no such domain. A site on a platform
+    (`birch.myshopify.com`) is a domain of its own, the platform is none.
     """
-    host = re.sub(r"^[a-z]+://", "", text.strip().lower()).partition("/")[0].partition(":")[0]
-    host = host.rpartition("@")[2].strip(".")
-    if not host or " " in host or "." not in host:
-        return None
-    try:
-        host = host.encode("idna").decode("ascii") if not host.isascii() else host
-    except UnicodeError:
+    host = _NO_HOST.sub("", text.strip().lower()).rpartition("@")[2]
+    host = _ascii(_AFTER_HOST.split(host)[0].removesuffix("."))
+    if not _HOST.fullmatch(host) or host.rpartition(".")[2].isdigit():
         return None
     parts = _split(host)
-    if parts.suffix and parts.domain:
-        return f"{parts.domain}.{parts.suffix}"
-    return None if parts.suffix else ".".join(host.split(".")[-2:])
+    if parts.suffix:
+        return f"{parts.domain}.{parts.suffix}" if parts.domain else None
+    return ".".join(host.split(".")[-2:])
+
+
+def _ascii(host: str) -> str:
+    """The host in punycode; nothing where the coding would make it another domain (ß is not ss)."""
+    if host.isascii():
+        return host
+    try:
+        coded = host.encode("idna")
+        same = coded.decode("idna") == unicodedata.normalize("NFKC", host)
+    except UnicodeError:
+        return ""
+    return coded.decode("ascii") if same else ""
 
 
 def business_domain(text: str | None, also_shared: frozenset[str] = frozenset()) -> str | None:
-    """The registered domain, unless it is a shared mailbox provider's."""
+    """The registered domain, unless anybody can be there."""
     domain = registered_domain(text) if text else None
     if domain is None or domain in shared_providers() or domain in also_shared:
         return None
