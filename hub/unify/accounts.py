@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from ..model import AccountRef
 from ..store import Database, as_dicts, insert, table_of, upsert
 from ..store.tables import AccountRecord, HubAccount, Link, PersonRecord, ReviewPair
 from .matching import Candidate, Joined, Key, candidate, join_records
@@ -38,12 +38,12 @@ def link_accounts(
         candidates = _candidates(reading, shared)
         current = current_links(reading)
         aliases = alias_map(reading)
-        owners = _mailbox_owners(reading, candidates, current)
+        owners = _mailbox_owners(reading, candidates)
     by_account: dict[str, list[Key]] = defaultdict(list)
     for key, account in current.items():
         by_account[aliases.get(account, account)].append(key)
     joined = join_records(
-        candidates, home=home, linked=list(by_account.values()), mailbox_owner=owners
+        candidates, home=home, linked=list(by_account.values()), mailbox_owners=owners
     )
     with database.write() as writing:
         return _write_links(writing, joined, current, aliases, run, now)
@@ -90,15 +90,12 @@ def _candidates(reading: Connection, shared: frozenset[str]) -> list[Candidate]:
     return [candidate(row, shared) for row in rows]
 
 
-def _mailbox_owners(
-    reading: Connection, candidates: Sequence[Candidate], current: Mapping[Key, str]
-) -> dict[str, Key]:
-    """Mailbox → the record at which a person with it is known; ambiguous ones are left out."""
+def _mailbox_owners(reading: Connection, candidates: Sequence[Candidate]) -> dict[str, set[Key]]:
+    """Mailbox → the records at which a person with it is known; an unverified one says nothing."""
     wanted = {one.mailbox for one in candidates if one.mailbox}
-    keys = {one.key for one in candidates}
-    objects: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for key in keys:
-        objects[key[:2]].add(key[2])
+    by_id: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
+    for one in candidates:
+        by_id[(*one.key[:2], one.key[3])].append(one.key)
     table = table_of(PersonRecord)
     found: dict[str, set[Key]] = defaultdict(set)
     for row in as_dicts(
@@ -108,18 +105,10 @@ def _mailbox_owners(
         ),
     ):
         if row["email"] in wanted and row["email_verified"] is not False:
-            found[row["email"]].update(_referred(row, objects, keys))
-    return {mailbox: next(iter(keys)) for mailbox, keys in found.items() if len(keys) == 1}
-
-
-def _referred(
-    row: Mapping[str, Any], objects: Mapping[tuple[str, str], set[str]], keys: set[Key]
-) -> list[Key]:
-    ref = json.loads(row["ref"])
-    tool = (row["vendor"], row["vendor_account"])
-    return [
-        key for kind in objects.get(tool, ()) if (key := (*tool, kind, str(ref.get("id")))) in keys
-    ]
+            ref = AccountRef.model_validate_json(row["ref"])
+            named = by_id[(row["vendor"], row["vendor_account"], ref.id or "")]
+            found[row["email"]].update(k for k in named if ref.object in (None, k[2]))
+    return found
 
 
 def _write_links(

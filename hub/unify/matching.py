@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -65,6 +65,10 @@ class Joined:
     why: dict[Key, tuple[float, str]] = field(default_factory=dict)
     weak: list[tuple[Key, Key, float, str]] = field(default_factory=list)
 
+    def doubt(self, keys: Sequence[Key], why: str) -> None:
+        """Leave it to a person whether some records are one account."""
+        self.weak += [(left, right, BY_NAME, why) for left, right in _pairs(keys)]
+
     def clusters(self) -> dict[Key, list[Key]]:
         """Every cluster by its smallest key, members in order."""
         found: dict[Key, list[Key]] = defaultdict(list)
@@ -78,6 +82,7 @@ class _Groups:
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self.parent = {key: key for key in keys}
+        self.members = {key: [key] for key in self.parent}
 
     def find(self, key: Key) -> Key:
         while self.parent[key] != key:
@@ -87,7 +92,9 @@ class _Groups:
 
     def join(self, left: Key, right: Key) -> None:
         left, right = sorted((self.find(left), self.find(right)))
-        self.parent[right] = left
+        if left != right:
+            self.parent[right] = left
+            self.members[left] += self.members.pop(right)
 
 
 def join_records(
@@ -95,13 +102,13 @@ def join_records(
     *,
     home: str | None = None,
     linked: Iterable[Sequence[Key]] = (),
-    mailbox_owner: Mapping[str, Key] | None = None,
+    mailbox_owners: Mapping[str, Collection[Key]] | None = None,
 ) -> Joined:
     """Group records into accounts.
 
     `home` is the vendor where accounts are at home (the CRM): records elsewhere point to it many to
-    one. `linked` are groups that the link log already holds: they stay together. `mailbox_owner`
-    says at which record a person with that mailbox is known.
+    one. `linked` are groups that the link log already holds: they stay together. `mailbox_owners`
+    says at which records a person with that mailbox is known.
     """
     by_key = {one.key: one for one in candidates}
     groups = _Groups(by_key)
@@ -110,10 +117,10 @@ def join_records(
         present = [key for key in group if key in by_key]
         for other in present[1:]:
             groups.join(present[0], other)
-    _join_by_external_id(candidates, by_key, home, groups, joined)
+    _join_by_external_id(by_key, home, groups, joined)
     _join_by_domain(candidates, groups, joined)
-    _join_by_mailbox(candidates, mailbox_owner or {}, by_key, groups, joined)
-    _notice_names(candidates, groups, joined)
+    _join_by_mailbox(candidates, mailbox_owners or {}, groups, joined)
+    _notice_names(candidates, joined)
     joined.cluster_of = {key: groups.find(key) for key in by_key}
     joined.weak = [
         pair for pair in joined.weak if joined.cluster_of[pair[0]] != joined.cluster_of[pair[1]]
@@ -121,122 +128,215 @@ def join_records(
     return joined
 
 
+# --- bonds ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bond:
+    """Evidence that some records are one account.
+
+    `doubt` is what a person reads when it would make one account of two records of one list.
+    """
+
+    members: tuple[Key, ...]
+    confidence: float
+    why: str
+    doubt: str
+
+
+def _join_bonds(bonds: Iterable[_Bond], groups: _Groups, joined: Joined, among: str = "") -> None:
+    """Join what bonds hold together, all at once so that their order cannot matter.
+
+    Two records of one list (`among`: of that vendor's lists only) are never brought together this
+    way: a bond that would do it by itself is left to a person, then all that would do it together.
+    """
+    alone = [bond for bond in bonds if not _left_to_a_person([bond], groups, joined, among)]
+    for together in _connected(alone, groups):
+        if _left_to_a_person(together, groups, joined, among):
+            continue
+        for bond in together:
+            for key in bond.members:
+                groups.join(bond.members[0], key)
+                _link(joined, key, bond.confidence, bond.why)
+
+
+def _left_to_a_person(bonds: Sequence[_Bond], groups: _Groups, joined: Joined, among: str) -> bool:
+    clusters = {groups.find(key) for bond in bonds for key in bond.members}
+    lists = [
+        tool
+        for cluster in clusters
+        for tool in {key[:3] for key in groups.members[cluster]}
+        if among in ("", tool[0])
+    ]
+    if len(lists) == len(set(lists)):
+        return False
+    for bond in bonds:
+        joined.doubt(bond.members, bond.doubt)
+    return True
+
+
+def _connected(bonds: Sequence[_Bond], groups: _Groups) -> list[list[_Bond]]:
+    """Bonds that share a cluster, directly or through others."""
+    trial = _Groups(groups.find(key) for bond in bonds for key in bond.members)
+    for bond in bonds:
+        for key in bond.members:
+            trial.join(groups.find(bond.members[0]), groups.find(key))
+    found: dict[Key, list[_Bond]] = defaultdict(list)
+    for bond in bonds:
+        found[trial.find(groups.find(bond.members[0]))].append(bond)
+    return list(found.values())
+
+
 def _link(joined: Joined, key: Key, confidence: float, why: str) -> None:
     if key not in joined.why or joined.why[key][0] < confidence:
         joined.why[key] = (confidence, why)
 
 
+# --- explicit external id -------------------------------------------------------------------------
+
+
 def _join_by_external_id(
-    candidates: Sequence[Candidate],
-    by_key: Mapping[Key, Candidate],
-    home: str | None,
-    groups: _Groups,
-    joined: Joined,
+    by_key: Mapping[Key, Candidate], home: str | None, groups: _Groups, joined: Joined
 ) -> None:
+    pointers = _pointers(by_key)
+    at_home = [(one, to) for one, to in pointers if (one[0] == home) != (to[0] == home)]
+    elsewhere = [(one, to) for one, to in pointers if (one[0] == home) == (to[0] == home)]
+    _join_bonds(_bonds_to_home(at_home, home, groups, joined), groups, joined, among=home or "")
+    _join_bonds(_bonds_elsewhere(elsewhere, joined), groups, joined)
+
+
+def _pointers(by_key: Mapping[Key, Candidate]) -> list[tuple[Key, Key]]:
+    """(record, the one record whose id it carries), in order."""
     by_vendor_id: dict[tuple[str, str], list[Key]] = defaultdict(list)
     for key in by_key:
         by_vendor_id[(key[0], key[3])].append(key)
-    claims: dict[tuple[Key, tuple[str, str, str]], list[Key]] = defaultdict(list)
-    for one in candidates:
-        for pointer in one.external:
-            targets = by_vendor_id.get(pointer, [])
-            if len(targets) == 1:
-                claims[(targets[0], one.tool)].append(one.key)
-    for (target, tool), claimants in sorted(claims.items()):
-        # Many billing customers may name one CRM company; two CRM companies that name one billing
-        # customer contradict each other, unless that customer names one of them back.
-        many_to_one = target[0] == home and tool[0] != home
-        agreed = claimants if many_to_one else _not_contradicted(target, claimants, by_key)
-        if not agreed:
-            for left, right in _pairs(claimants):
-                joined.weak.append((left, right, BY_NAME, f"both name {target[0]} {target[3]}"))
-        for claimant in agreed:
-            groups.join(claimant, target)
-            why = f"{claimant[0]} {claimant[3]} carries the {target[0]} id {target[3]}"
-            _link(joined, claimant, EXPLICIT, why)
-            _link(joined, target, EXPLICIT, why)
+    return [
+        (key, targets[0])
+        for key in sorted(by_key)
+        for pointer in by_key[key].external
+        if len(targets := by_vendor_id.get(pointer, [])) == 1 and targets[0] != key
+    ]
 
 
-def _not_contradicted(
-    target: Key, claimants: Sequence[Key], by_key: Mapping[Key, Candidate]
-) -> Sequence[Key]:
-    if len(claimants) == 1:
-        return claimants
-    backward = [key for key in claimants if (key[0], key[3]) in by_key[target].external]
-    return backward if len(backward) == 1 else ()
+def _bonds_to_home(
+    pointers: Sequence[tuple[Key, Key]], home: str | None, groups: _Groups, joined: Joined
+) -> Iterator[_Bond]:
+    """Many billing customers may go with one CRM company, but each with one company only.
+
+    When several claim it, the one that it names back has it; else a person decides.
+    """
+    named: dict[Key, set[Key]] = defaultdict(set)
+    naming: dict[Key, set[Key]] = defaultdict(set)
+    for one, to in pointers:
+        if to[0] == home:
+            named[one].add(to)
+        else:
+            naming[to].add(one)
+    for key in sorted({*named, *naming}):
+        claims = named[key] | naming[key]
+        agreed = claims if len({groups.find(one) for one in claims}) == 1 else None
+        if agreed is None and len(mutual := named[key] & naming[key]) == 1:
+            agreed = mutual
+        if agreed != claims:
+            joined.doubt([key, *sorted(claims)], f"all claim {key[0]} {key[3]}")
+        for company in sorted(agreed or ()):
+            yield _explicit(*((key, company) if company in named[key] else (company, key)))
+
+
+def _bonds_elsewhere(pointers: Sequence[tuple[Key, Key]], joined: Joined) -> Iterator[_Bond]:
+    """Records of one list that name the same record contradict each other.
+
+    Unless that one names one of them back.
+    """
+    claims: dict[tuple[Key, tuple[str, ...]], list[Key]] = defaultdict(list)
+    for one, to in pointers:
+        claims[(to, one[:3])].append(one)
+    for (target, _), claimants in claims.items():
+        backward = [one for one in claimants if (target, one) in pointers]
+        agreed = claimants if len(claimants) == 1 else backward if len(backward) == 1 else []
+        if agreed != claimants:
+            joined.doubt([target, *claimants], f"all claim {target[0]} {target[3]}")
+        for one in agreed:
+            yield _explicit(one, target)
+
+
+def _explicit(one: Key, target: Key) -> _Bond:
+    why = f"{one[0]} {one[3]} carries the {target[0]} id {target[3]}"
+    return _Bond((one, target), EXPLICIT, why, why)
+
+
+# --- business domain ------------------------------------------------------------------------------
 
 
 def _join_by_domain(candidates: Sequence[Candidate], groups: _Groups, joined: Joined) -> None:
     declared: dict[str, list[Key]] = defaultdict(list)
     mailboxes: dict[str, list[Key]] = defaultdict(list)
     for one in sorted(candidates, key=lambda c: c.key):
-        for domain in sorted(one.declared):
+        for domain in one.declared:
             declared[domain].append(one.key)
         if one.mailbox_domain and one.mailbox_domain not in one.declared:
             mailboxes[one.mailbox_domain].append(one.key)
     names = {one.key: one.name for one in candidates}
+    bonds = []
     for domain in sorted(declared):
-        _join_one_domain(domain, declared[domain], mailboxes[domain], names, groups, joined)
+        # Who pays may sit elsewhere: a mailbox says nothing of what better evidence has joined.
+        settled = [key for key in mailboxes[domain] if len(groups.members[groups.find(key)]) > 1]
+        members = [*declared[domain], *(key for key in mailboxes[domain] if key not in settled)]
+        if _is_crowded(members, names, groups):
+            continue
+        if len(settled) < MANY:
+            for key in settled:
+                joined.doubt([members[0], key], f"a mailbox is at {domain}")
+        why, doubt = f"same business domain {domain}", f"several records share {domain}"
+        bonds.append(_Bond(tuple(members), BY_DOMAIN, why, doubt))
+    _join_bonds((bond for bond in bonds if len(bond.members) > 1), groups, joined)
 
 
-def _join_one_domain(
-    domain: str,
-    declared: Sequence[Key],
-    mailboxes: Sequence[Key],
-    names: Mapping[Key, str],
-    groups: _Groups,
-    joined: Joined,
-) -> None:
+def _is_crowded(members: Sequence[Key], names: Mapping[Key, str], groups: _Groups) -> bool:
+    """Whether so many have the domain that it is evidently shared, whoever the provider is."""
     per_tool: dict[tuple[str, ...], set[Key]] = defaultdict(set)
-    for key in declared:
+    for key in members:
         per_tool[key[:3]].add(groups.find(key))
     crowd = max(len(clusters) for clusters in per_tool.values())
-    if crowd >= MANY or len({names[key] for key in declared}) >= 2 * MANY:
-        return  # evidently shared, whoever the provider is
-    members = [*declared, *mailboxes]
-    if crowd > 1:
-        for left, right in _pairs(members):
-            joined.weak.append((left, right, BY_NAME, f"several records share {domain}"))
-        return
-    why = f"same business domain {domain}"
-    for key in members[1:]:
-        groups.join(members[0], key)
-    if len(members) > 1:
-        for key in members:
-            _link(joined, key, BY_DOMAIN, why)
+    return crowd >= MANY or len({names[key] for key in members}) >= 2 * MANY
+
+
+# --- exact mailbox --------------------------------------------------------------------------------
 
 
 def _join_by_mailbox(
     candidates: Sequence[Candidate],
-    mailbox_owner: Mapping[str, Key],
-    by_key: Mapping[Key, Candidate],
+    mailbox_owners: Mapping[str, Collection[Key]],
     groups: _Groups,
     joined: Joined,
 ) -> None:
-    for one in sorted(candidates, key=lambda c: c.key):
-        owner = mailbox_owner.get(one.mailbox or "")
-        if owner is None or owner not in by_key or groups.find(owner) == groups.find(one.key):
+    bonds = []
+    for one in candidates:
+        known = mailbox_owners.get(one.mailbox or "", ())
+        owners = sorted(key for key in known if key in groups.parent and key != one.key)
+        if len({groups.find(key) for key in owners}) != 1:
             continue
-        if one.key in joined.why:
+        if len(groups.members[groups.find(one.key)]) > 1:
             continue  # a stronger tier has spoken
-        groups.join(owner, one.key)
-        why = f"its mailbox is a known contact of {owner[0]} {owner[3]}"
-        _link(joined, one.key, BY_MAILBOX, why)
+        why = f"its mailbox is a known contact of {owners[0][0]} {owners[0][3]}"
+        bonds.append(_Bond((one.key, owners[0]), BY_MAILBOX, why, why))
+    _join_bonds(bonds, groups, joined)
 
 
-def _notice_names(candidates: Sequence[Candidate], groups: _Groups, joined: Joined) -> None:
+# --- names ----------------------------------------------------------------------------------------
+
+
+def _notice_names(candidates: Sequence[Candidate], joined: Joined) -> None:
     by_name: dict[str, list[Key]] = defaultdict(list)
     for one in sorted(candidates, key=lambda c: c.key):
         if len(one.name) >= 3:
             by_name[one.name].append(one.key)
     for name, keys in sorted(by_name.items()):
         if 1 < len(keys) <= 2 * MANY:
-            for left, right in _pairs(keys):
-                if groups.find(left) != groups.find(right):
-                    joined.weak.append((left, right, BY_NAME, f"both are called {name}"))
+            joined.doubt(keys, f"both are called {name}")
 
 
-def _pairs(keys: Sequence[Key]) -> Iterable[tuple[Key, Key]]:
+def _pairs(keys: Sequence[Key]) -> Iterator[tuple[Key, Key]]:
     for index, left in enumerate(keys):
         for right in keys[index + 1 :]:
             yield left, right
