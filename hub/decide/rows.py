@@ -18,9 +18,7 @@ from .evaluate import Evaluation, Judged
 from .judge import Judgement
 from .proof import Cited
 from .reasons import Reasons, by_severity
-from .sentences import one_line, source_line
-
-MOST_LINES = 8
+from .sentences import one_line, source_lines
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def task(ground: Ground, writer: TaskWriter, episode: Mapping[str, Any]) -> dict
     names = json.loads(episode["signals"]) or [episode["signal"]]
     signals = by_severity([s for s in ground.evaluation.signals if s.name in names])
     cited = [row for s in signals for row in ground.cited.get((one.account_id, s.name), ())]
-    lines = list(dict.fromkeys(source_line(view, row) for view, row in cited))
+    lines = source_lines(cited)
     keys = list(dict.fromkeys(str(row["key"]) for _, row in cited))
     reason = ground.reasons.sentence(signals[0], one, episode["opened_on"])
-    return writer.task(episode, reason, lines[:MOST_LINES], keys)
+    return writer.task(episode, reason, lines, keys)

@@ -6,7 +6,7 @@ No scores, ages, counters or ids: a text that is written into a tool changes onl
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from .evaluate import Judged, Value
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _BLANK = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 MAX_REASON = 255
+MOST_LINES = 8
 
 
 def day_words(day: date) -> str:
@@ -54,6 +55,18 @@ def one_line(text: str, limit: int = MAX_REASON) -> str:
     return flat[: limit - 1].rsplit(" ", 1)[0] + "…"
 
 
+def source_lines(cited: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The proof of a problem in a few lines; of usage only the newest day says something."""
+    lines: dict[str, None] = {}
+    seen: set[str] = set()
+    for view, row in cited:
+        if view in seen and view in ("usage", "accounts"):
+            continue
+        seen.add(view)
+        lines[source_line(view, row)] = None
+    return list(lines)[:MOST_LINES]
+
+
 def source_line(view: str, row: Mapping[str, Any]) -> str:
     """One cited row as a sentence, with where it stands."""
     day = day_words(row["day"])
@@ -66,8 +79,7 @@ def source_line(view: str, row: Mapping[str, Any]) -> str:
         verb = "went through" if row["succeeded"] else "failed"
         return f"A payment{bill} {verb} on {day}{why} ({tool})"
     if view == "usage":
-        who = " by a known person" if row["person"] else ""
-        return f"Last seen: {row['event'].replace('_', ' ')} on {day}{who} ({tool})"
+        return f"Last seen: {row['event'].replace('_', ' ')} on {day} ({tool})"
     if view == "subscriptions":
         return f"A subscription that started on {day} ({tool})"
     if view == "invoices":

@@ -219,5 +219,5 @@ def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 USAGE_CONNECTION: Mapping[str, Any] = {
     "connector": "sql",
     "network": "loopback",
-    "settings": {"url": "env:USAGE_URL"},
+    "settings": {"url": "env:USAGE_URL", "crm": "hubspot"},
 }
