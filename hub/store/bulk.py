@@ -32,8 +32,9 @@ def upsert(
 ) -> int:
     """Insert rows, or update those whose primary key exists; returns how many were given.
 
-    Every row names the same columns. `update` limits what an existing row takes over; an empty
-    list leaves existing rows alone. Keys must be unique within one call.
+    Every row names the same columns, among them all that may not be empty. `update` limits what an
+    existing row takes over; an empty list leaves existing rows alone. Keys must be unique within
+    one call.
     """
     batch = list(rows)
     if not batch:

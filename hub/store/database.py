@@ -13,12 +13,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ..errors import StoreError
 
@@ -36,6 +37,8 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent view; nothing is written."""
         with self._translated(), self.engine.connect() as connection:
+            if self.dialect != "sqlite":  # whose transactions are always one view
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
             connection.rollback()
 
@@ -56,7 +59,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise _in_our_words(error) from error
+            raise _in_our_words(str(error.orig)) from error
+        except psycopg.Error as error:  # from COPY, which SQLAlchemy does not see
+            raise _in_our_words(str(error)) from error
 
 
 def open_database(url: str, *, migrate: bool = True) -> Database:
@@ -79,6 +84,7 @@ def open_database(url: str, *, migrate: bool = True) -> Database:
         event.listen(engine, "begin", _begin_sqlite)
     database = Database(engine)
     with database._translated():
+        _refuse_newer(database)
         if migrate:
             _bring_up_to_date(database)
     return database
@@ -107,9 +113,9 @@ def _migrations() -> AlembicConfig:
     return config
 
 
-def _bring_up_to_date(database: Database) -> None:
-    config = _migrations()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+def _refuse_newer(database: Database) -> None:
+    scripts = ScriptDirectory.from_config(_migrations())
+    known = {script.revision for script in scripts.walk_revisions()}
     with database.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
         connection.rollback()
@@ -119,6 +125,10 @@ def _bring_up_to_date(database: Database) -> None:
             do="Install the newer hub, or give another HUB_DATA_DIR",
             code="DATABASE_NEWER",
         )
+
+
+def _bring_up_to_date(database: Database) -> None:
+    config = _migrations()
     with database.engine.connect() as connection:
         writer = connection.execution_options(hub_write=True)
         with writer.begin():
@@ -126,8 +136,8 @@ def _bring_up_to_date(database: Database) -> None:
             command.upgrade(config, "head")
 
 
-def _in_our_words(error: DBAPIError) -> StoreError:
-    words = str(error.orig).split("\n")[0]
+def _in_our_words(told: str) -> StoreError:
+    words = told.split("\n")[0]
     if "locked" in words or "busy" in words:
         return StoreError(
             f"the database stayed locked for {BUSY_TIMEOUT_S} s",
@@ -140,7 +150,7 @@ def _in_our_words(error: DBAPIError) -> StoreError:
             do="Free space, then run the command again: it goes on where it stopped",
             code="DISK_FULL",
         )
-    if isinstance(error, OperationalError) and "unable to open" in words:
+    if "unable to open" in words:
         return StoreError("the database file cannot be opened", do="Check HUB_DATA_DIR's rights")
     return StoreError(f"the database refused: {words}", do="Run `hub doctor`")
 
