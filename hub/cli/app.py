@@ -23,7 +23,9 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DAY", help="A day like 2026-03-04; else today.")
 ]
-Scenario = Annotated[str, typer.Option("--scenario", help="small, demo or ravenstack.")]
+Scenario = Annotated[
+    str, typer.Option("--scenario", metavar="NAME", help="small, demo or ravenstack.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Another number makes another company.")]
 PortBase = Annotated[
     int, typer.Option("--port-base", help="Ports begin after this one; 0 takes free ports.")
@@ -56,7 +58,11 @@ def sandbox(
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> int:
-    """Run the vendors' stand-ins, with URLs and credentials."""
+    """Run the vendors' stand-ins, with URLs and credentials.
+
+    Each stands at the root of its own port on 127.0.0.1, until the command is stopped. With --json
+    it prints one line: as_of, usage, and vendors with url, token and what else signing in takes.
+    """
     from .standins import sandbox
 
     return sandbox(scenario, seed, port_base, state, write_config, as_of, as_json)
@@ -90,7 +96,10 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Prove the config, each sign-in and its permissions."""
+    """Prove the config, each sign-in and its permissions.
+
+    What only a write could prove is said to be so. A preview stores nothing.
+    """
     from .check import check
 
     return check(connection, preview, as_json)
@@ -103,7 +112,11 @@ def sync(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Read what is new from the vendors into rows."""
+    """Read what is new from the vendors into rows.
+
+    A page, its checkpoint and its counters are stored together, so a stop loses nothing. A broken
+    connection or stream does not stop the others.
+    """
     from .verbs import sync
 
     return sync(connections or [], as_json)
@@ -111,7 +124,10 @@ def sync(
 
 @app.command()
 def unify(as_json: Json = False) -> int:
-    """Join rows into accounts with their facts."""
+    """Join rows into accounts with their facts.
+
+    A row that cannot be mapped is listed with its reason and tried again by every run.
+    """
     from .verbs import unify
 
     return unify(as_json)
@@ -135,7 +151,10 @@ def plan(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Plan what to write: old, new and why; writes nothing."""
+    """Plan what to write: old, new and why; writes nothing.
+
+    The plan is stored under a number; a newer one replaces it.
+    """
     from .plans import plan
 
     return plan(show, as_json)
@@ -157,7 +176,11 @@ def apply(
 
 @app.command()
 def run(as_json: Json = False) -> int:
-    """Do all four once: sync, unify, decide, deliver."""
+    """Do all four once: sync, unify, decide, deliver.
+
+    Says in five lines what was read, joined, judged, decided and wrote. Deliver writes where a
+    connection's file says deliver: auto, and plans where it says plan.
+    """
     from .verbs import run
 
     return run(as_json)
@@ -171,7 +194,12 @@ def accounts(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """List every customer with status, score and reasons."""
+    """List every customer with status, score and reasons.
+
+    On a terminal a table; else, and with --json, JSON lines: account_id, name, domains, lifecycle,
+    segment, status, band, score (low, high, point), confidence, since, reasons, owner, renewal_on,
+    mrr (amount_minor, currency), links (vendor, object, id, url). A past day is a what-if.
+    """
     from .accounts import accounts
 
     return accounts(as_of, review, as_json)
@@ -186,7 +214,11 @@ def explain(
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> int:
-    """Prove an account's status, down to the vendors' rows."""
+    """Prove an account's status, down to the vendors' rows.
+
+    A name need not be whole; when it fits several accounts they are listed. A past day is a
+    what-if.
+    """
     from .explain import explain
 
     return explain(account, as_of, as_json)
@@ -199,7 +231,10 @@ def doctor(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Look over environment, config, data and connections."""
+    """Look over environment, config, data and connections.
+
+    Ends with 1 when something is bad; what is only worth a look does not count.
+    """
     from .doctor import doctor
 
     return doctor(aside, as_json)
@@ -213,7 +248,10 @@ def plugins(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """List what is loaded, and what was left alone."""
+    """List what is loaded, and what was left alone.
+
+    Only distributions under plugins: in hub.yaml are imported; others are named here.
+    """
     from .plugins import plugins
 
     return plugins(plugins_dir, as_json)

@@ -70,9 +70,9 @@ def _left_to_do(config: Config, database: Database, session: Session) -> int:
 
 def _say(told: Told, left: int, urls: dict[str, str], example: str | None) -> None:
     told.say(after=f" · second plan: {f'{left:,} items' if left else 'nothing to do'}")
-    say("ready")
     views = "   ".join(f"{vendor}'s view {url}" for vendor, url in urls.items())
     say(line("look", f"{views}   try: cd {HOME} && hub explain {_quoted(example or '')}"))
+    say("ready")
 
 
 def _example(database: Database) -> str | None:

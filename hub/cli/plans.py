@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from ..deliver import Delivered, apply_plan, make_plan
+from ..deliver import Applied, Delivered, PlanMade, apply_plan, make_plan
+from ..engine import Report
 from ..errors import UsageError
 from ..store import Database, as_dicts, table_of
-from ..store.tables import HubAccount, Plan, PlanItem
+from ..store.tables import HubAccount, LedgerEntry, Plan, PlanItem
 from .output import is_terminal, note, say, say_json
+from .progress import bars
 from .session import Session
 from .summary import counted_kinds, line
 from .troubles import Trouble, of_error
@@ -28,9 +31,9 @@ def plan(show: int | None, as_json: bool) -> int:
             return _shown(database, show, [], as_json)
     config = session.config
     with session.working() as database:
-        made = make_plan(config, database, session.env)
-        found = [of_error("write", problem, "plan") for problem in made.problems]
-        return _shown(database, made.plan_id, found, as_json)
+        with bars() as report:
+            made = make_plan(config, database, session.env, progress=partial(_moved, report))
+        return _shown(database, made.plan_id, list(of_plan(made)), as_json)
 
 
 def apply(plan: int, as_json: bool) -> int:
@@ -38,27 +41,38 @@ def apply(plan: int, as_json: bool) -> int:
     session = Session()
     config = session.config
     with session.working() as database:
-        _stored(database, plan)
-        done = apply_plan(config, database, session.env, plan, actor=ACTOR)
+        before = _last_entry(database)
+        with bars() as report:
+            done = apply_plan(
+                config, database, session.env, plan, actor=ACTOR, progress=partial(_moved, report)
+            )
+        fields = _fields_written(database, plan, after=before)
     found = list(of_applied(done))
     if as_json:
-        say_json(
-            {
-                "plan": plan,
-                "result": "partly" if found else "done",
-                "done": done.done,
-                "refused": done.refused,
-                "unknown": done.unknown,
-                "skipped": done.skipped,
-                "by_kind": dict(done.by_kind),
-                "troubles": [one.document() for one in found],
-            }
-        )
+        say_json(_applied_document(done, fields, found))
     else:
-        say(line("wrote", applied_words(done)))
+        say(line("wrote", applied_words(done, fields)))
         for one in found:
             note(str(one))
     return 3 if found else 0
+
+
+def _moved(report: Report, connection: str, items: int) -> None:
+    report("deliver", connection, "", items)
+
+
+def _applied_document(done: Applied, fields: int, found: Sequence[Trouble]) -> dict[str, Any]:
+    return {
+        "plan": done.plan_id,
+        "result": "partly" if found else "done",
+        "done": done.done,
+        "refused": done.refused,
+        "unknown": done.unknown,
+        "skipped": done.skipped,
+        "by_kind": dict(done.by_kind),
+        "status_fields": fields,
+        "troubles": [one.document() for one in found],
+    }
 
 
 # --- what a plan looks like -----------------------------------------------------------------------
@@ -141,9 +155,7 @@ def plan_lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{' '.join(filter(None, record))}{named}"
             before = record
         yield from _change_lines(item)
-    for what, some in document["beside"].items():
-        if some:
-            yield f"beside the plan, {what.replace('_', ' ')}: {_listed(some)}"
+    yield from _beside_lines(document["beside"])
     if items and document["state"] == "open":
         yield f"to write it: hub apply {document['plan']}"
 
@@ -173,11 +185,14 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _listed(some: object) -> str:
-    if not isinstance(some, list):
-        return _value(some)
-    shown = "; ".join(_value(one) for one in some[:5])
-    return f"{shown}; and {len(some) - 5} more" if len(some) > 5 else shown
+def _beside_lines(beside: Mapping[str, Any]) -> Iterator[str]:
+    """What is wanted but no item of the plan."""
+    if fills := beside.get("first_fills"):
+        yield f"{fills:,} records get their status for the first time"
+    for name, words in (("waiting", "waits for another day"), ("not_written", "not written")):
+        for task in beside.get(name, ()):
+            why = f": {task['why_not']}" if task.get("why_not") else ""
+            yield f"{words}: {task['title']} ({task['owner'] or 'nobody'}){why}"
 
 
 def _say_coloured(text: str) -> None:
@@ -196,28 +211,64 @@ def _say_coloured(text: str) -> None:
     Console().print(Text.assemble(*parts))
 
 
-# --- what applying came to ------------------------------------------------------------------------
+# --- what came of it ------------------------------------------------------------------------------
 
 
-def of_applied(done: Any) -> Iterator[Trouble]:
+def of_plan(made: PlanMade) -> Iterator[Trouble]:
+    """Connections that could not be read back, and why an unattended run would stop."""
+    for connection, problem in made.problems:
+        yield of_error("write", problem, connection)
+    if made.stopped:
+        do = f"look with hub plan --show {made.plan_id}, then hub apply {made.plan_id}"
+        yield Trouble(
+            "approval", "APPROVAL_NEEDED", f"plan {made.plan_id}", f"{made.stopped}; {do}"
+        )
+
+
+def of_applied(done: Applied) -> Iterator[Trouble]:
     """Writes that were refused, or of which nobody knows yet whether they arrived."""
     for problem in done.problems:
-        yield of_error("write", problem, "apply")
-
-
-def applied_words(done: Any) -> str:
-    """`894 status fields, 37 tasks (0 refused)`."""
-    unknown = f", {done.unknown:,} unknown" if done.unknown else ""
-    return f"{counted_kinds(done.by_kind) or 'nothing'} ({done.refused:,} refused{unknown})"
-
-
-def deliver_lines(delivered: Delivered) -> list[str]:
-    """What was written, and what waits for a person."""
-    return [line("wrote", applied_words(delivered.applied))]
+        yield of_error("write", problem, f"plan {done.plan_id}")
 
 
 def of_delivered(delivered: Delivered) -> Iterator[Trouble]:
-    """What could not be planned or written."""
-    for problem in delivered.plan.problems:
-        yield of_error("write", problem, "plan")
+    """What could not be planned or written, or waits for approval."""
+    yield from of_plan(delivered.plan)
     yield from of_applied(delivered.applied)
+
+
+def deliver_line(delivered: Delivered, database: Database) -> str:
+    """What was written, and what waits for a person."""
+    made, done = delivered.plan, delivered.applied
+    told = applied_words(done, _fields_written(database, made.plan_id))
+    left = made.items - done.done - done.refused - done.unknown
+    if left > 0:
+        told += f"; plan {made.plan_id} holds {left:,} more: hub apply {made.plan_id}"
+    if waiting := len(made.beside.get("waiting", ())):
+        told += f"; {waiting:,} tasks wait for another day"
+    return line("wrote", told)
+
+
+def applied_words(done: Applied, fields: int) -> str:
+    """`894 status fields, 37 tasks (0 refused)`."""
+    unknown = f", {done.unknown:,} unknown" if done.unknown else ""
+    by_kind = {**done.by_kind, "change": fields}
+    return f"{counted_kinds(by_kind) or 'nothing'} ({done.refused:,} refused{unknown})"
+
+
+def _last_entry(database: Database) -> int:
+    with database.read() as reading:
+        return reading.execute(select(func.max(table_of(LedgerEntry).c.seq))).scalar() or 0
+
+
+def _fields_written(database: Database, plan: int, after: int = 0) -> int:
+    """How many status fields the ledger says were written for a plan, a record having several."""
+    table = table_of(LedgerEntry)
+    statement = select(table.c.after).where(
+        table.c.plan == plan,
+        table.c.seq > after,
+        table.c.kind == "change",
+        table.c.state == "done",
+    )
+    with database.read() as reading:
+        return sum(len(json.loads(text)) for text in reading.execute(statement).scalars())

@@ -12,7 +12,7 @@ from ..yamlfile import nearest
 from . import interrupted, summary, troubles
 from .days import parsed
 from .output import error_document, note, note_some, say, say_json, sentences
-from .plans import deliver_lines, of_delivered
+from .plans import deliver_line, of_delivered
 from .progress import bars
 from .session import Session
 from .troubles import Trouble
@@ -120,7 +120,7 @@ class Told:
         if verbs and verbs.decided:
             found += [summary.judged_line(verbs.decided), summary.decided_line(verbs.decided)]
         if verbs and verbs.delivered:
-            found += deliver_lines(verbs.delivered)
+            found.append(deliver_line(verbs.delivered, self.database))
         return found
 
     def troubles(self) -> list[Trouble]:

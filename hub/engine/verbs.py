@@ -113,7 +113,11 @@ class Verbs:
 
     def _deliver(self) -> Ended:
         self.report("deliver", "", "", 0)
-        done = deliver(self.config, self.database, self.env)
+
+        def moved(connection: str, items: int) -> None:
+            self.report("deliver", connection, "", items)
+
+        done = deliver(self.config, self.database, self.env, progress=moved)
         self.delivered = done
         return Ended("deliver", done.run, _result(done.result), done.counts)
 
