@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from .facts import Facts, Measured
     from .hookspecs import Register, hookimpl
-    from .http import Answer, Http, Limit
+    from .http import Answer, Http, Limit, Token
     from .measures import Measure, measure
     from .model import (
         Account,
@@ -116,6 +116,7 @@ __all__ = [
     "Settings",
     "Subscription",
     "Ticket",
+    "Token",
     "UsageDay",
     "WriteRefused",
     "WriteUnknown",
