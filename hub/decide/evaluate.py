@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -57,6 +58,25 @@ class Registry:
         self._names = {name: one.as_name() for name, one in measures.items()}
         self._names.update({signal.name: Name("boolean") for signal in signals})
         self._compiled: dict[tuple[str, str | None, bool], Condition] = {}
+        self._parts: dict[frozenset[str], Registry] = {}
+
+    @cached_property
+    def table(self) -> Table:
+        """The temporary table of a day, one object for all days: SQL is then compiled once."""
+        columns: list[Column[Any]] = [
+            Column("account_id", String, primary_key=True),
+            Column("segment", String),
+        ]
+        kinds: Mapping[str, Any] = {"number": Double, "text": String, "date": Date}
+        for name, one in self.measures.items():
+            kind: Any = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
+            columns += [Column(name, kind), Column(f"{name}__by", String)]
+        columns += [Column(signal.name, Boolean) for signal in self.signals]
+        fields: Mapping[str, Any] = {"number": BigInteger, "text": String}
+        for name, about in ACCOUNT_NAMES.items():
+            if name not in self.measures:
+                columns.append(Column(name, fields[about.kind]))
+        return Table("judged", MetaData(), *columns, prefixes=["TEMPORARY"])
 
     def condition(self, signal: SignalDef, segment: str | None) -> Condition:
         """A signal's compiled condition for one segment."""
@@ -94,11 +114,12 @@ class Registry:
         for signal in reversed(self.signals):
             if signal.name in wanted:
                 wanted |= self.condition(signal, None).names
-        kept = [signal for signal in self.signals if signal.name in wanted]
-        needed = {one.name: one for one in self.measures_in(signal.name for signal in kept)}
-        part = Registry(needed, kept)
-        part._names, part._compiled = self._names, self._compiled
-        return part
+        if (key := frozenset(wanted)) not in self._parts:
+            kept = [signal for signal in self.signals if signal.name in wanted]
+            needed = {one.name: one for one in self.measures_in(signal.name for signal in kept)}
+            self._parts[key] = part = Registry(needed, kept)
+            part._names, part._compiled = self._names, self._compiled
+        return self._parts[key]
 
 
 def registry(config: Config) -> Registry:
@@ -157,7 +178,7 @@ class Evaluation:
         self.measures = measures.measures
         self.signals = measures.signals
         self.only = accounts
-        self.table = self._table()
+        self.table = measures.table
 
     def run(self) -> dict[str, Judged]:
         """Every account's values; the temporary table is gone with the transaction."""
@@ -170,22 +191,6 @@ class Evaluation:
         return self._read()
 
     # --- measures -----------------------------------------------------------------------------
-
-    def _table(self) -> Table:
-        parts: list[Column[Any]] = [
-            Column("account_id", String, primary_key=True),
-            Column("segment", String),
-        ]
-        kinds: Mapping[str, Any] = {"number": Double, "text": String, "date": Date}
-        for name, one in self.measures.items():
-            kind: Any = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
-            parts += [Column(name, kind), Column(f"{name}__by", String)]
-        parts += [Column(signal.name, Boolean) for signal in self.signals]
-        fields: Mapping[str, Any] = {"number": BigInteger, "text": String}
-        for name, about in ACCOUNT_NAMES.items():
-            if name not in self.measures:
-                parts.append(Column(name, fields[about.kind]))
-        return Table("judged", MetaData(), *parts, prefixes=["TEMPORARY"])
 
     def _fill(self) -> None:
         accounts = self.facts.accounts
