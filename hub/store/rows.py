@@ -208,6 +208,7 @@ def _row(
         "read_at": now,
         "run": run,
         "gone_at": None,
+        "mapped": None,
     }
 
 

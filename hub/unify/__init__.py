@@ -17,6 +17,7 @@ from ..store.progress import begin_run, end_run
 from .accounts import LinkCounts, link_accounts
 from .assign import assign_accounts, unassigned
 from .conclude import conclude, priority
+from .domains import registered_domain
 from .records import MapCounts, map_stream
 
 log = logger("unify")
@@ -55,7 +56,7 @@ def unify(
             unified.mapped[(connection.name, stream.name)] = counts
             progress(connection.name, stream.name, counts)
     home = next(iter(priority(config)), None)
-    shared = frozenset(config.shared_domains)
+    shared = frozenset(registered_domain(one) or one for one in config.shared_domains)
     unified.links = link_accounts(database, home=home, shared=shared, run=run, now=now)
     assign_accounts(database, shared)
     unified.lifecycles = conclude(database, config, now=now, day=day)

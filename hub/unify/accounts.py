@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from sqlalchemy import Connection, select, update
 from ..model import AccountRef
 from ..store import Database, as_dicts, insert, table_of, upsert
 from ..store.tables import AccountRecord, HubAccount, Link, PersonRecord, ReviewPair
-from .matching import Candidate, Joined, Key, candidate, join_records
+from .matching import EXPLICIT, Candidate, Joined, Key, candidate, join_records, key_of
+
+FIRST = (1.0, "first record of the account")
 
 
 @dataclass
@@ -35,18 +38,45 @@ def link_accounts(
 ) -> LinkCounts:
     """Bring the link log in line with the records, in one short transaction."""
     with database.read() as reading:
-        candidates = _candidates(reading, shared)
+        records = as_dicts(reading, select(table_of(AccountRecord)))
+        candidates = [candidate(row, shared) for row in records if row["gone_at"] is None]
         current = current_links(reading)
-        aliases = alias_map(reading)
+        known = Known(current, alias_map(reading), _reasons(reading))
         owners = _mailbox_owners(reading, candidates)
-    by_account: dict[str, list[Key]] = defaultdict(list)
-    for key, account in current.items():
-        by_account[aliases.get(account, account)].append(key)
+    merged_away = _merged_away(records)
     joined = join_records(
-        candidates, home=home, linked=list(by_account.values()), mailbox_owners=owners
+        [*candidates, *(Candidate.without_evidence(key) for key in merged_away)],
+        home=home,
+        linked=[*known.groups(), *merged_away.items()],
+        mailbox_owners=owners,
     )
+    for key, survivor in merged_away.items():
+        joined.why[key] = (EXPLICIT, f"merged into {survivor[0]} {survivor[3]} there")
     with database.write() as writing:
-        return _write_links(writing, joined, current, aliases, run, now)
+        counts = _write_links(writing, joined, known, home, run, now)
+    counts.records = len(candidates)
+    return counts
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the link log holds: the account, and the confidence and reason, of every record."""
+
+    current: Mapping[Key, str]
+    aliases: Mapping[str, str]
+    reasons: Mapping[Key, tuple[float, str]]
+
+    def account(self, key: Key) -> str | None:
+        """The account that a record is, merges followed."""
+        account = self.current.get(key)
+        return None if account is None else self.aliases.get(account, account)
+
+    def groups(self) -> list[list[Key]]:
+        """The records of each account."""
+        found: dict[str | None, list[Key]] = defaultdict(list)
+        for key in self.current:
+            found[self.account(key)].append(key)
+        return list(found.values())
 
 
 def mint(key: Key) -> str:
@@ -84,10 +114,29 @@ def alias_map(reading: Connection) -> dict[str, str]:
     return found
 
 
-def _candidates(reading: Connection, shared: frozenset[str]) -> list[Candidate]:
-    table = table_of(AccountRecord)
-    rows = as_dicts(reading, select(table).where(table.c.gone_at.is_(None)))
-    return [candidate(row, shared) for row in rows]
+def _reasons(reading: Connection) -> dict[Key, tuple[float, str]]:
+    table = table_of(Link)
+    rows = as_dicts(reading, select(table).where(table.c.until.is_(None), table.c.role == "is"))
+    return {key_of(row): (row["confidence"], row["reason"]) for row in rows}
+
+
+def _merged_away(records: Sequence[Mapping[str, Any]]) -> dict[Key, Key]:
+    """Ids that a tool merged into others, and the record that each lives on in."""
+    living = {key_of(row) for row in records if row["gone_at"] is None}
+    into: dict[Key, Key] = {}
+    for row in records:
+        survivor = key_of(row)
+        for vanished in json.loads(row["fields"]).get("merged_ids", ()):
+            into[(*survivor[:3], vanished)] = survivor
+    found = {}
+    for key in into.keys() - living:
+        survivor, seen = into[key], {key}
+        while survivor not in living and survivor in into and survivor not in seen:
+            seen.add(survivor)
+            survivor = into[survivor]
+        if survivor in living:
+            found[key] = survivor
+    return found
 
 
 def _mailbox_owners(reading: Connection, candidates: Sequence[Candidate]) -> dict[str, set[Key]]:
@@ -112,39 +161,53 @@ def _mailbox_owners(reading: Connection, candidates: Sequence[Candidate]) -> dic
 
 
 def _write_links(
-    writing: Connection,
-    joined: Joined,
-    current: Mapping[Key, str],
-    aliases: Mapping[str, str],
-    run: int,
-    now: datetime,
+    writing: Connection, joined: Joined, known: Known, home: str | None, run: int, now: datetime
 ) -> LinkCounts:
     minted_at = _minted_at(writing)
     clusters = joined.clusters()
-    counts = LinkCounts(records=len(joined.cluster_of), accounts=len(clusters))
+    heirs = _heirs(clusters, known, home)
+    counts = LinkCounts(accounts=len(clusters))
     fresh: list[dict[str, Any]] = []
     home_of: dict[Key, str] = {}
-    for members in clusters.values():
-        known = sorted(
-            {aliases.get(current[key], current[key]) for key in members if key in current},
+    for first, members in clusters.items():
+        accounts = sorted(
+            {a for key in members if (a := known.account(key)) and heirs[a] == first},
             key=lambda account: (minted_at[account], account),
         )
-        account = known[0] if known else _mint(writing, members[0], minted_at, run, now)
-        counts.minted += not known
-        for merged in known[1:]:
+        if not accounts:
+            newcomers = (key for key in members if key not in known.current)
+            accounts = [_mint(writing, next(newcomers, first), minted_at, run, now)]
+            counts.minted += 1
+        for merged in accounts[1:]:
             counts.merged += 1
-            _alias(writing, merged, account)
+            _alias(writing, merged, accounts[0])
         for key in members:
-            home_of[key] = account
-            if current.get(key) != account:
-                fresh.append(_link_row(joined, key, account, members, run, now))
-    _end_links(
-        writing, [key for key in home_of if key in current and current[key] != home_of[key]], now
-    )
+            home_of[key] = accounts[0]
+            if known.current.get(key) != accounts[0]:
+                fresh.append(_link_row(joined, known, key, accounts[0], members, run, now))
+    _end_links(writing, [key for key in home_of if known.current.get(key) != home_of[key]], now)
     insert(writing, Link, fresh)
     counts.links = len(fresh)
     counts.to_review = _keep_pairs(writing, joined, home_of, now)
     return counts
+
+
+def _heirs(clusters: Mapping[Key, Sequence[Key]], known: Known, home: str | None) -> dict[str, Key]:
+    """The cluster in which each account goes on when its records part.
+
+    That of its record in the home tool, else that of most of its records.
+    """
+    parts: dict[str, dict[Key, list[Key]]] = defaultdict(lambda: defaultdict(list))
+    for first, members in clusters.items():
+        for key in members:
+            if account := known.account(key):
+                parts[account][first].append(key)
+    return {
+        account: min(
+            shares, key=lambda c: (-sum(key[0] == home for key in shares[c]), -len(shares[c]), c)
+        )
+        for account, shares in parts.items()
+    }
 
 
 def _minted_at(writing: Connection) -> dict[str, datetime]:
@@ -172,11 +235,17 @@ def _alias(writing: Connection, merged: str, survivor: str) -> None:
 
 
 def _link_row(
-    joined: Joined, key: Key, account: str, members: Sequence[Key], run: int, now: datetime
+    joined: Joined,
+    known: Known,
+    key: Key,
+    account: str,
+    members: Sequence[Key],
+    run: int,
+    now: datetime,
 ) -> dict[str, Any]:
-    confidence, why = joined.why.get(key, (1.0, "first record of the account"))
+    confidence, why = joined.why.get(key) or known.reasons.get(key) or FIRST
     if len(members) == 1:
-        confidence, why = 1.0, "first record of the account"
+        confidence, why = FIRST
     vendor, vendor_account, kind, record = key
     return {
         "vendor": vendor,

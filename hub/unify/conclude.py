@@ -97,7 +97,10 @@ def priority(config: Config) -> list[str]:
 def _gather(reading: Connection, config: Config) -> list[Known]:
     order = {vendor: index for index, vendor in enumerate(priority(config))}
     accounts = as_dicts(reading, select(table_of(HubAccount)).where(_alive()))
-    records = _by_account(reading, AccountRecord)
+    records, vanished = (
+        _by_account(reading, AccountRecord),
+        _by_account(reading, AccountRecord, gone=True),
+    )
     deals = _by_account(reading, DealRecord)
     subscriptions, payers = _subscriptions(reading)
     confidence = _confidence(reading)
@@ -105,7 +108,7 @@ def _gather(reading: Connection, config: Config) -> list[Known]:
     for account in accounts:
         key = account["id"]
         mine = sorted(
-            records.get(key, ()),
+            records.get(key) or vanished.get(key, []),
             key=lambda r: (order.get(r["vendor"], 99), *_open_deals_first(r, deals.get(key, ()))),
         )
         found.append(
@@ -125,11 +128,13 @@ def _alive() -> Any:
     return table_of(HubAccount).c.alias_of.is_(None)
 
 
-def _by_account(reading: Connection, model: Any) -> dict[str, list[dict[str, Any]]]:
+def _by_account(
+    reading: Connection, model: Any, *, gone: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     table = table_of(model)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    statement = select(table).where(table.c.account_id.is_not(None), table.c.gone_at.is_(None))
-    for row in as_dicts(reading, statement):
+    wanted = table.c.gone_at.is_not(None) if gone else table.c.gone_at.is_(None)
+    for row in as_dicts(reading, select(table).where(table.c.account_id.is_not(None), wanted)):
         found[row["account_id"]].append(row)
     return found
 

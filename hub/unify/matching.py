@@ -36,10 +36,20 @@ class Candidate:
     mailbox: str | None
     external: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def without_evidence(cls, key: Key) -> Candidate:
+        """A record of which only its id is known."""
+        return cls(key, "", frozenset(), None, None, ())
+
     @property
     def tool(self) -> tuple[str, str, str]:
         """The list it stands in: two records of one list are two records to its tool."""
         return self.key[:3]
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """The record key of a stored row."""
+    return (row["vendor"], row["vendor_account"], row["object"], row["record_id"])
 
 
 def candidate(row: Mapping[str, Any], also_shared: frozenset[str]) -> Candidate:
@@ -48,7 +58,7 @@ def candidate(row: Mapping[str, Any], also_shared: frozenset[str]) -> Candidate:
     email = (fields.get("email") or "").strip().lower() or None
     declared = {business_domain(text, also_shared) for text in fields.get("domains", ())}
     return Candidate(
-        key=(row["vendor"], row["vendor_account"], row["object"], row["record_id"]),
+        key=key_of(row),
         name=plain_name(fields.get("name")),
         declared=frozenset(domain for domain in declared if domain),
         mailbox_domain=business_domain(email, also_shared),
@@ -107,17 +117,21 @@ def join_records(
     """Group records into accounts.
 
     `home` is the vendor where accounts are at home (the CRM): records elsewhere point to it many to
-    one. `linked` are groups that the link log already holds: they stay together. `mailbox_owners`
-    says at which records a person with that mailbox is known.
+    one. `linked` are groups that the link log already holds: they stay together, but for a record
+    that now goes with another company of the home tool by an explicit id. `mailbox_owners` says at
+    which records a person with that mailbox is known.
     """
     by_key = {one.key: one for one in candidates}
     groups = _Groups(by_key)
     joined = Joined()
+    pointers = _pointers(by_key)
+    claims = _claims(pointers, home)
     for group in linked:
-        present = [key for key in group if key in by_key]
-        for other in present[1:]:
-            groups.join(present[0], other)
-    _join_by_external_id(by_key, home, groups, joined)
+        staying = [key for key in group if key in by_key and not _has_moved(key, group, claims)]
+        for other in staying[1:]:
+            groups.join(staying[0], other)
+    _join_bonds(_bonds_to_home(claims, pointers, groups, joined), groups, joined, among=home or "")
+    _join_bonds(_bonds_elsewhere(pointers, home, joined), groups, joined)
     _join_by_domain(candidates, groups, joined)
     _join_by_mailbox(candidates, mailbox_owners or {}, groups, joined)
     _notice_names(candidates, joined)
@@ -195,67 +209,78 @@ def _link(joined: Joined, key: Key, confidence: float, why: str) -> None:
 # --- explicit external id -------------------------------------------------------------------------
 
 
-def _join_by_external_id(
-    by_key: Mapping[Key, Candidate], home: str | None, groups: _Groups, joined: Joined
-) -> None:
-    pointers = _pointers(by_key)
-    at_home = [(one, to) for one, to in pointers if (one[0] == home) != (to[0] == home)]
-    elsewhere = [(one, to) for one, to in pointers if (one[0] == home) == (to[0] == home)]
-    _join_bonds(_bonds_to_home(at_home, home, groups, joined), groups, joined, among=home or "")
-    _join_bonds(_bonds_elsewhere(elsewhere, joined), groups, joined)
-
-
-def _pointers(by_key: Mapping[Key, Candidate]) -> list[tuple[Key, Key]]:
-    """(record, the one record whose id it carries), in order."""
+def _pointers(by_key: Mapping[Key, Candidate]) -> Mapping[Key, Sequence[Key]]:
+    """Each record and the records whose ids it carries, in order."""
     by_vendor_id: dict[tuple[str, str], list[Key]] = defaultdict(list)
     for key in by_key:
         by_vendor_id[(key[0], key[3])].append(key)
-    return [
-        (key, targets[0])
+    return {
+        key: [
+            targets[0]
+            for pointer in by_key[key].external
+            if len(targets := by_vendor_id.get(pointer, [])) == 1 and targets[0] != key
+        ]
         for key in sorted(by_key)
-        for pointer in by_key[key].external
-        if len(targets := by_vendor_id.get(pointer, [])) == 1 and targets[0] != key
-    ]
+    }
+
+
+def _claims(pointers: Mapping[Key, Sequence[Key]], home: str | None) -> Mapping[Key, set[Key]]:
+    """Each record elsewhere and the records at home that it names or that name it."""
+    found: dict[Key, set[Key]] = defaultdict(set)
+    for one, targets in pointers.items():
+        for target in targets:
+            if target[0] == home != one[0]:
+                found[one].add(target)
+            elif one[0] == home != target[0]:
+                found[target].add(one)
+    return found
+
+
+def _has_moved(key: Key, group: Collection[Key], claims: Mapping[Key, set[Key]]) -> bool:
+    """Whether a record goes with one company now while it is linked to another of that list."""
+    now = claims.get(key, set())
+    return len(now) == 1 and not now & {*group} and {one[:3] for one in now} <= {
+        one[:3] for one in group
+    }  # fmt: skip
 
 
 def _bonds_to_home(
-    pointers: Sequence[tuple[Key, Key]], home: str | None, groups: _Groups, joined: Joined
+    claims: Mapping[Key, set[Key]],
+    pointers: Mapping[Key, Sequence[Key]],
+    groups: _Groups,
+    joined: Joined,
 ) -> Iterator[_Bond]:
     """Many billing customers may go with one CRM company, but each with one company only.
 
     When several claim it, the one that it names back has it; else a person decides.
     """
-    named: dict[Key, set[Key]] = defaultdict(set)
-    naming: dict[Key, set[Key]] = defaultdict(set)
-    for one, to in pointers:
-        if to[0] == home:
-            named[one].add(to)
-        else:
-            naming[to].add(one)
-    for key in sorted({*named, *naming}):
-        claims = named[key] | naming[key]
-        agreed = claims if len({groups.find(one) for one in claims}) == 1 else None
-        if agreed is None and len(mutual := named[key] & naming[key]) == 1:
-            agreed = mutual
-        if agreed != claims:
-            joined.doubt([key, *sorted(claims)], f"all claim {key[0]} {key[3]}")
-        for company in sorted(agreed or ()):
-            yield _explicit(*((key, company) if company in named[key] else (company, key)))
+    for key in sorted(claims):
+        claiming = agreed = claims[key]
+        if len({groups.find(one) for one in claiming}) > 1:
+            mutual = {one for one in claiming if one in pointers[key] and key in pointers[one]}
+            agreed = mutual if len(mutual) == 1 else set()
+            joined.doubt([key, *sorted(claiming)], f"all claim {key[0]} {key[3]}")
+        for one in sorted(agreed):
+            yield _explicit(key, one) if one in pointers[key] else _explicit(one, key)
 
 
-def _bonds_elsewhere(pointers: Sequence[tuple[Key, Key]], joined: Joined) -> Iterator[_Bond]:
+def _bonds_elsewhere(
+    pointers: Mapping[Key, Sequence[Key]], home: str | None, joined: Joined
+) -> Iterator[_Bond]:
     """Records of one list that name the same record contradict each other.
 
     Unless that one names one of them back.
     """
-    claims: dict[tuple[Key, tuple[str, ...]], list[Key]] = defaultdict(list)
-    for one, to in pointers:
-        claims[(to, one[:3])].append(one)
-    for (target, _), claimants in claims.items():
-        backward = [one for one in claimants if (target, one) in pointers]
-        agreed = claimants if len(claimants) == 1 else backward if len(backward) == 1 else []
-        if agreed != claimants:
-            joined.doubt([target, *claimants], f"all claim {target[0]} {target[3]}")
+    naming: dict[tuple[Key, tuple[str, ...]], list[Key]] = defaultdict(list)
+    for one, targets in pointers.items():
+        for target in targets:
+            if (one[0] == home) == (target[0] == home):
+                naming[(target, one[:3])].append(one)
+    for (target, _), those in naming.items():
+        backward = [one for one in those if one in pointers[target]]
+        agreed = those if len(those) == 1 else backward if len(backward) == 1 else []
+        if agreed != those:
+            joined.doubt([target, *those], f"all claim {target[0]} {target[3]}")
         for one in agreed:
             yield _explicit(one, target)
 
