@@ -106,7 +106,7 @@ def plan_document(database: Database, number: int) -> dict[str, Any]:
     items, accounts = table_of(PlanItem), table_of(HubAccount)
     with database.read() as reading:
         rows = as_dicts(reading, select(items).where(items.c.plan == number).order_by(items.c.seq))
-        names = dict(reading.execute(select(accounts.c.id, accounts.c.name)).tuples().all())
+        names = {one: name for one, name in reading.execute(select(accounts.c.id, accounts.c.name))}
     return {
         "plan": number,
         "decision": stored["decision"],

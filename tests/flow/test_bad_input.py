@@ -59,7 +59,7 @@ def faults_over(home: Any) -> None:
 def odd_record(home: Any) -> None:
     invoices = home.vendor("stripe").objects["invoice"]
     next(iter(invoices.values()))["currency"] = "beads"
-    assert home.hub("sync").code == 0
+    assert home.call("sync").code == 0
 
 
 def rule(when: str) -> Callable[[Any], None]:
@@ -90,7 +90,7 @@ def taken_port(home: Any) -> Any:
 
 
 def newer_database(home: Any) -> None:
-    assert home.hub("sync").code == 0
+    assert home.call("sync").code == 0
     set_revision(home, "9999")
 
 
@@ -171,6 +171,6 @@ def test_it_is_said_in_one_sentence_and_nothing_is_lost(
         assert any(name.startswith(slip.goes_on) for name in home.rows())
 
     slip.mend(home)
-    again = home.hub("sync")
+    again = home.call("sync")
 
     assert (again.code, home.rows()) == (0, whole_rows())
