@@ -166,15 +166,15 @@ class Day:
 
 @dataclass(frozen=True)
 class Held:
-    """What people see. `since` is the day the status began; `better` counts days towards better.
+    """What people see. `since` is the day the status began.
 
-    `unknown_since`: the status is held from this day on because the band is unknown.
+    `allowed` are the bands that the last days in a row, up to three, would allow; `unknown_since`:
+    the status is held from this day on because the band is unknown.
     """
 
     status: Status
     since: date
-    better: int = 0
-    better_band: Status | None = None
+    allowed: tuple[Status, ...] = ()
     unknown_since: date | None = None
     last: date | None = field(default=None, compare=False)
 
@@ -195,21 +195,18 @@ def step(held: Held, day: Day, bands: Bands) -> Held:
     """The status after one more day."""
     if day.band == "unknown":
         since = held.unknown_since or (None if held.status == "unknown" else day.day)
-        return Held(held.status, held.since, 0, None, since, day.day)
+        return Held(held.status, held.since, (), since, day.day)
     if held.status == "unknown" or SEVERITY[day.band] < SEVERITY[held.status]:
         return Held(day.band, day.day, last=day.day)
-    if day.band == held.status:
-        return Held(held.status, held.since, last=day.day)
-    return _towards_better(held, day, bands)
+    return _not_worse(held, day, bands)
 
 
-def _towards_better(held: Held, day: Day, bands: Bands) -> Held:
-    """Count a day on which the low end stands 5 above the edge of the status being left."""
-    edge = bands.watch if held.status == "at_risk" else bands.healthy
-    if day.low < edge + BETTER_POINTS:
-        return Held(held.status, held.since, last=day.day)
+def _not_worse(held: Held, day: Day, bands: Bands) -> Held:
+    """Better is the band whose edge the low end topped by 5 points on each of three days."""
     follows = held.last is not None and day.day - held.last == timedelta(days=1)
-    better = held.better + 1 if follows else 1
-    if better >= BETTER_DAYS:
-        return Held(day.band, day.day, last=day.day)
-    return Held(held.status, held.since, better, day.band, None, day.day)
+    allowed = _band_of(round(day.low - BETTER_POINTS, 2), bands)
+    row = (*(held.allowed if follows else ()), allowed)[-BETTER_DAYS:]
+    reached = min(row, key=lambda band: SEVERITY[band])
+    if len(row) == BETTER_DAYS and SEVERITY[reached] > SEVERITY[held.status]:
+        return Held(reached, day.day, row, None, day.day)
+    return Held(held.status, held.since, row, None, day.day)
