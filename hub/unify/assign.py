@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
 
 from ..model import AccountRef
 from ..store import Database, as_dicts, table_of, upsert
@@ -78,48 +78,49 @@ def open_directory(reading: Connection, shared: frozenset[str]) -> Directory:
         for text in json.loads(row["fields"]).get("domains", ()):
             if (domain := business_domain(text, shared)) and key in by_record:
                 by_domain[domain].add(by_record[key])
-    return Directory(
-        by_record,
-        _only(by_id),
-        _only(by_vendor_id),
-        _only(by_domain),
-        _only(_mailboxes(reading)),
-        shared,
-    )
+    found = Directory(by_record, _only(by_id), _only(by_vendor_id), _only(by_domain), {}, shared)
+    return replace(found, by_mailbox=_only(_mailboxes(reading, found)))
 
 
 def _only(found: Mapping[Any, set[str]]) -> dict[Any, str]:
     return {key: next(iter(accounts)) for key, accounts in found.items() if len(accounts) == 1}
 
 
-def _mailboxes(reading: Connection) -> dict[str, set[str]]:
+def _mailboxes(reading: Connection, directory: Directory) -> dict[str, set[str]]:
+    """The accounts at which each mailbox is known, by what its person says beside the mailbox.
+
+    A person who was deleted still holds a mailbox that nobody else has.
+    """
     table = table_of(PersonRecord)
-    found: dict[str, set[str]] = defaultdict(set)
-    for email, account in reading.execute(
-        select(table.c.email, table.c.account_id).where(
+    living: dict[str, set[str]] = defaultdict(set)
+    gone: dict[str, set[str]] = defaultdict(set)
+    for row in as_dicts(
+        reading,
+        select(table).where(
             table.c.email.is_not(None),
-            table.c.account_id.is_not(None),
+            table.c.ref.is_not(None),
             table.c.email_verified.is_distinct_from(False),
-        )
+        ),
     ):
-        found[email].add(account)
-    return found
+        ref = AccountRef.model_validate_json(row["ref"]).model_copy(update={"email": None})
+        account = directory.resolve(ref, row["vendor"], row["vendor_account"])
+        if account is not None:
+            (living if row["gone_at"] is None else gone)[row["email"]].add(account)
+    return {**gone, **living}
 
 
 def assign_accounts(database: Database, shared: frozenset[str]) -> int:
-    """Give every fact its account; returns how many references changed their account.
-
-    People first, since a mailbox may name the account of a later row.
-    """
+    """Give every fact its account; returns how many references changed their account."""
+    with database.read() as reading:
+        directory = open_directory(reading, shared)
     changed = 0
     for model in REFERRING:
         with database.write() as writing:
-            directory = open_directory(writing, shared)
             changed += _assign_table(writing, model, directory)
     with database.write() as writing:
         _link_account_records(writing, directory)
         _find_invoices(writing)
-        _write_evidence(writing, open_directory(writing, shared))
+        _write_evidence(writing, directory)
     return changed
 
 
@@ -128,6 +129,11 @@ def _assign_table(writing: Connection, model: Any, directory: Directory) -> int:
     distinct = select(
         table.c.vendor, table.c.vendor_account, table.c.ref, table.c.account_id
     ).where(table.c.ref.is_not(None))
+    writing.execute(
+        update(table)
+        .where(table.c.ref.is_(None), table.c.account_id.is_not(None))
+        .values(account_id=None)
+    )
     changed = 0
     for vendor, vendor_account, ref, before in writing.execute(distinct.distinct()).all():
         account = directory.resolve(AccountRef.model_validate_json(ref), vendor, vendor_account)
@@ -176,20 +182,26 @@ def _find_invoices(writing: Connection) -> None:
 
 
 def _write_evidence(writing: Connection, directory: Directory) -> None:
-    """Subscriptions and invoices speak for the accounts they name, else for the payer's."""
+    """Subscriptions and invoices speak for the accounts they name, else for the payer's own.
+
+    What an agency pays without naming anybody speaks for nobody, and is listed as unassigned.
+    """
     wanted: dict[tuple[str, ...], str] = {}
-    named_by_subscription: dict[tuple[str, str, str], list[Any]] = {}
-    subscriptions, invoices = table_of(SubscriptionRecord), table_of(InvoiceRecord)
-    for row in as_dicts(writing, select(subscriptions)):
-        named = json.loads(row["named"]) if row["named"] else []
-        named_by_subscription[(row["vendor"], row["vendor_account"], row["record_id"])] = named
-        _speak(wanted, row, named, directory)
-    for row in as_dicts(writing, select(invoices)):
-        inherited = named_by_subscription.get(
-            (row["vendor"], row["vendor_account"], row["subscription_id"] or ""), []
-        )
-        named = json.loads(row["named"]) if row["named"] else inherited
-        _speak(wanted, row, named, directory)
+    subscriptions, invoices = (
+        as_dicts(writing, select(table).where(table.c.gone_at.is_(None)))
+        for table in (table_of(SubscriptionRecord), table_of(InvoiceRecord))
+    )
+    named_by = {
+        (row["vendor"], row["vendor_account"], row["record_id"]): row["named"]
+        for row in subscriptions
+    }
+    agencies = _agencies(writing, subscriptions, directory)
+    for row in subscriptions:
+        _speak(wanted, row, row["named"], directory, agencies)
+    for row in invoices:
+        subscription = (row["vendor"], row["vendor_account"], row["subscription_id"] or "")
+        named = row["named"] or named_by.get(subscription)
+        _speak(wanted, row, named, directory, agencies)
     table = table_of(Evidence)
     key_columns = [table.c[name] for name in _EVIDENCE_KEY]
     present = {tuple(row) for row in writing.execute(select(*key_columns))}
@@ -207,31 +219,58 @@ def _write_evidence(writing: Connection, directory: Directory) -> None:
 _EVIDENCE_KEY = ("vendor", "vendor_account", "object", "record_id", "account_id")
 
 
+def _agencies(
+    writing: Connection, subscriptions: Sequence[Mapping[str, Any]], directory: Directory
+) -> set[str]:
+    """Accounts that pay for others: by their own record, or with most of their subscriptions."""
+    table = table_of(AccountRecord)
+    records = as_dicts(writing, select(table).where(table.c.account_id.is_not(None)))
+    agencies = {
+        row["account_id"] for row in records if json.loads(row["fields"]).get("kind") == "payer"
+    }
+    balance: dict[str, int] = defaultdict(int)
+    for row in subscriptions:
+        if row["account_id"] is not None:
+            is_own = row["account_id"] in _named(row, row["named"], directory, row["account_id"])
+            balance[row["account_id"]] += -1 if is_own else 1
+    return agencies | {account for account, number in balance.items() if number > 0}
+
+
 def _speak(
     wanted: dict[tuple[str, ...], str],
     row: Mapping[str, Any],
-    named: list[Any],
+    named: str | None,
     directory: Directory,
+    agencies: set[str],
 ) -> None:
     key = (row["vendor"], row["vendor_account"], row["object"], row["record_id"])
-    for ref in named:
-        account = directory.resolve(AccountRef.model_validate(ref), key[0], key[1])
-        if account is not None:
-            wanted[(*key, account)] = "pays_for" if account != row["account_id"] else "is"
-    if not named and row["account_id"] is not None:
-        wanted[(*key, row["account_id"])] = "is"
+    own = row["account_id"]
+    for account in _named(row, named, directory, None if own in agencies else own):
+        wanted[(*key, account)] = "pays_for" if account != own else "is"
+
+
+def _named(
+    row: Mapping[str, Any], named: str | None, directory: Directory, otherwise: str | None
+) -> set[str]:
+    """The accounts that are named, or the other one when nobody is."""
+    tool = (row["vendor"], row["vendor_account"])
+    refs = [AccountRef.model_validate(ref) for ref in json.loads(named)] if named else []
+    found = {directory.resolve(ref, *tool) for ref in refs} if refs else {otherwise}
+    return {account for account in found if account is not None}
 
 
 def unassigned(reading: Connection) -> dict[str, int]:
     """How many facts of each kind belong to no account, for the summary and `hub doctor`."""
     found = {}
     for model in REFERRING:
-        table = table_of(model)
-        number = reading.execute(
-            select(func.count()).select_from(table).where(
-                table.c.account_id.is_(None), table.c.gone_at.is_(None)
-            )
-        ).scalar_one()  # fmt: skip
-        if number:
+        table, evidence = table_of(model), table_of(Evidence)
+        nobodys: ColumnElement[bool] = table.c.account_id.is_(None)
+        if model in (SubscriptionRecord, InvoiceRecord):
+            same = (evidence.c[part] == table.c[part] for part in _EVIDENCE_KEY[:-1])
+            nobodys = ~exists().where(*same)
+        statement = (
+            select(func.count()).select_from(table).where(nobodys, table.c.gone_at.is_(None))
+        )
+        if number := reading.execute(statement).scalar_one():
             found[table.name] = int(number)
     return found

@@ -210,7 +210,7 @@ def _concluded(
         "id": known.account["id"],
         "minted_at": known.account["minted_at"],
         "minted_run": known.account["minted_run"],
-        "kind": "payer" if known.pays_for_others and not known.subscriptions else "account",
+        "kind": _kind(known, fields),
         "name": _first(fields, "name"),
         "domains": json.dumps(list(dict.fromkeys(domains))),
         "lifecycle": lifecycle,
@@ -224,6 +224,13 @@ def _concluded(
         "billing_interval": next((s["interval"] for s in live if s["interval"]), None),
         "link_confidence": known.confidence,
     }
+
+
+def _kind(known: Known, fields: Sequence[Mapping[str, Any]]) -> str:
+    """A payer only pays for others: a record says so, or nothing that it pays is its own."""
+    says_so = any(one.get("kind") == "payer" for one in fields)
+    pays_only_for_others = known.pays_for_others and not known.subscriptions
+    return "payer" if says_so or pays_only_for_others else "account"
 
 
 def _first(fields: Sequence[Mapping[str, Any]], name: str) -> Any:

@@ -181,6 +181,13 @@ class Hub:
         edited = replace(self.config.connections[connection], **given)
         self.set(connections={**self.config.connections, connection: edited})
 
+    def connect(self, name: str, *, like: str, account: str) -> None:
+        """One more connection: another account of a vendor that is there."""
+        another = replace(self.config.connections[like], name=name)
+        self.set(connections={**self.config.connections, name: another})
+        with self.database.write() as writing:
+            self.sign_in(writing, name, account)
+
     # --- what vendors say ---------------------------------------------------------------------
 
     def says(self, place: str, *rows: Row) -> None:
