@@ -197,7 +197,7 @@ class HubAccount(SQLModel, table=True):
     stage: str | None = None
     country: str | None = None
     industry: str | None = None
-    employees: int | None = None
+    employees: int | None = big()
     plan: str | None = None
     signed_up_on: date | None = None
     renewal_on: date | None = None
@@ -312,7 +312,7 @@ class SubscriptionRecord(_Fact, table=True):
     named: str | None = Field(default=None, sa_type=Text)
     currency: str | None = None
     interval: str | None = None
-    interval_count: int = 1
+    interval_count: int = Field(default=1, sa_type=BigInteger)
     started_on: date | None = None
     ends_on: date | None = None
     ended_on: date | None = None
@@ -331,7 +331,7 @@ class InvoiceRecord(_Fact, table=True):
     total_minor: int = Field(sa_type=BigInteger)
     remaining_minor: int = Field(sa_type=BigInteger)
     currency: str
-    attempt_count: int = 0
+    attempt_count: int = Field(default=0, sa_type=BigInteger)
     next_attempt_at: datetime | None = instant()
     created_on: date
     due_on: date | None = None
@@ -379,7 +379,7 @@ class UsageRecord(_Fact, table=True):
     __table_args__ = (Index("usage_account_day", "account_id", "day"),)
     day: date
     event: str
-    count: int
+    count: int = Field(sa_type=BigInteger)
     person: str | None = None
 
 

@@ -123,15 +123,19 @@ def _map_batch(
     now: datetime,
     zone: ZoneInfo,
 ) -> None:
-    facts: dict[type[SQLModel], dict[tuple[str, str], Values]] = {}
+    facts: dict[type[SQLModel], dict[str, Values]] = {}
     done: list[Values] = []
+    gone: list[Values] = []
     for row in batch:
         outcome, why, records = _mapped(stream, fields, row)
         _count(counts, row["record_id"], outcome, why)
         for record in records:
-            model = FACTS[type(record)]
             values = fact_values(record, row, zone)
-            facts.setdefault(model, {})[(row["record_id"], record.id)] = values
+            facts.setdefault(FACTS[type(record)], {})[record.id] = values
+        if row["gone_at"] is not None:
+            gone.append(row)
+        elif outcome == "ignored" and row["outcome"] not in (None, "ignored"):
+            gone.append({**row, "gone_at": now})  # what it was before is no fact any more
         fingerprint = f"{row['digest']}:{version}"
         done.append({**row, "mapped": fingerprint, "outcome": outcome, "why": why})
     refs = _payment_refs(facts.get(InvoiceRecord, {}))
@@ -140,7 +144,7 @@ def _map_batch(
             upsert(writing, model, values_by_id.values())
             remember(writing, model, values_by_id.values(), now=now)
         upsert(writing, PaymentRef, refs)
-        _mark_facts_gone(writing, stream, [row for row in batch if row["gone_at"]])
+        _mark_facts_gone(writing, stream, gone)
         upsert(writing, VendorRow, done, update=["mapped", "outcome", "why"])
 
 
@@ -166,13 +170,22 @@ def _mapped(
         if isinstance(result, Ignored):
             return "ignored", result.why, ()
         records = [result] if isinstance(result, Record) else list(result)
-        return "mapped", None, [with_custom_fields(r, stream, fields, data) for r in records]
+        records = [with_custom_fields(record, stream, fields, data) for record in records]
+        return "mapped", None, [_storable(record) for record in records]
     except RecordRejected as error:
         return "rejected", error.what, ()
     except ValidationError as error:
         return "rejected", _in_one_line(error), ()
     except Exception as error:  # noqa: BLE001 - one odd row never stops the others
         return "rejected", f"the mapping failed: {type(error).__name__}: {error}", ()
+
+
+def _storable(record: Record) -> Record:
+    """The record; RecordRejected when a number in it is larger than databases hold."""
+    for name, value in record:
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise RecordRejected(f"{name}: the number is too large to be kept")
+    return record
 
 
 def _in_one_line(error: ValidationError) -> str:
@@ -189,7 +202,9 @@ def with_custom_fields(
     for ours, theirs in fields.items():
         head, _, rest = ours.partition(".")
         value = _at(data, f"{stream.custom}.{theirs}" if stream.custom else theirs)
-        if value in (None, "") or head not in type(record).model_fields:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        if head not in type(record).model_fields:
             continue
         if rest:
             found[head] = {**getattr(record, head), **found.get(head, {}), rest: str(value)}
@@ -222,7 +237,7 @@ def _mark_facts_gone(writing: SqlConnection, stream: Stream, rows: Sequence[Valu
             )
 
 
-def _payment_refs(invoices: Mapping[tuple[str, str], Values]) -> list[Values]:
+def _payment_refs(invoices: Mapping[str, Values]) -> list[Values]:
     """Which invoice each payment id belongs to; takes the ids out of the invoices' values."""
     found: dict[tuple[str, str, str], Values] = {}
     for row in invoices.values():
@@ -256,7 +271,10 @@ def ref_text(ref: AccountRef | None) -> str | None:
 
 
 def _day(at: datetime | None, zone: ZoneInfo) -> date | None:
-    return at.astimezone(zone).date() if at is not None else None
+    try:
+        return at.astimezone(zone).date() if at is not None else None
+    except OverflowError:  # 9999-12-31T23:59Z, by which tools say "never", has no day east of it
+        return at.date() if at is not None else None
 
 
 def _named(refs: Sequence[AccountRef]) -> str | None:
