@@ -217,16 +217,17 @@ class Evaluation:
         self.reading.execute(self.table.insert().from_select(targets, statement))
 
     def _coverage(self, kind: str) -> FromClause:
-        """Since when an account is covered by a source of this kind that is fresh on the day."""
+        """Since when an account is covered by this kind of source, where all of it speaks today.
+
+        One stale or lost source of two makes the kind unknown: the other one's zero is half of it.
+        """
         table = table_of(Coverage)
+        speaks = and_(table.c.basis != "lost", table.c.fresh_until >= literal(self.facts.day, Date))
         return (
             select(table.c.account_id, func.min(table.c.from_day).label("from_day"))
-            .where(
-                table.c.kind == kind,
-                table.c.basis != "lost",
-                table.c.fresh_until >= literal(self.facts.day, Date),
-            )
+            .where(table.c.kind == kind)
             .group_by(table.c.account_id)
+            .having(func.min(case((speaks, 1), else_=0)) == 1)
             .subquery(f"covered_{kind}")
         )
 
@@ -238,11 +239,10 @@ class Evaluation:
             return cast(null(), value.type)
         if one.needs is None:
             return value
-        from_day = covered[one.needs].c.from_day
-        known: ColumnElement[bool] = from_day.is_not(None)
+        first = self.facts.day
         if one.reach_days is not None and one.empty == "zero":
-            first = self.facts.day - timedelta(days=one.reach_days - 1)
-            known = and_(known, from_day <= literal(first, Date))
+            first -= timedelta(days=one.reach_days - 1)
+        known = covered[one.needs].c.from_day <= literal(first, Date)
         filled = func.coalesce(value, 0) if one.empty == "zero" else value
         return case((known, filled), else_=cast(null(), value.type))
 

@@ -1,4 +1,4 @@
-"""The shipped rules at their edges: what is true on the last day before, and on the first day of."""
+"""The shipped rules at their edges: what holds a day before, and what on the day itself."""
 
 from __future__ import annotations
 
