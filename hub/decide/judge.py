@@ -66,15 +66,19 @@ class Judge:
         return self.config.definitions.model_for(one.segment)
 
     def _take_in(self, evaluation: Evaluation, judged: Mapping[str, Judged]) -> set[str]:
-        """An input joins the effective model when its source first delivers; it never leaves."""
+        """An input joins the effective model when its source first delivers.
+
+        It leaves only when an admin takes it out of the configuration, never by falling silent.
+        """
+        measures = self.registry.measures.items()
+        configured = {name for name, one in measures if one.configured(evaluation.facts)}
         delivered = {
             name
-            for name, one in self.registry.measures.items()
-            if one.configured(evaluation.facts)
-            and any(account.values.get(name) is not None for account in judged.values())
+            for name in configured
+            if any(account.values.get(name) is not None for account in judged.values())
         }
         fresh = delivered - self.effective
-        self.effective |= fresh
+        self.effective = (self.effective | fresh) & configured
         return fresh
 
     def _scores(self, judged: Mapping[str, Judged]) -> Iterator[tuple[str, Score]]:
