@@ -322,7 +322,11 @@ def writes(
 
 
 def finds(action: type[BaseModel]) -> Callable[[F], F]:
-    """Declare how an earlier write of this action is found again; returns its Receipt or None."""
+    """Declare how an earlier write of this action is found again; returns its Receipt or None.
+
+    A task is found by its exact key whether open or done; where that is not there, an open task
+    whose key begins with the same cause is the one that the hub goes on with (DESIGN 3).
+    """
 
     def declare(function: F) -> F:
         function.__hub_finds__ = action  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from html import escape, unescape
+from itertools import chain
 from typing import Any
 
 from hub import (
@@ -176,8 +177,12 @@ class Writes(Api):
 
     @finds(CreateTask)
     def find_task(self, action: CreateTask) -> Receipt | None:
-        """The company's task that carries the key, whether open or done."""
-        return self._with_key("tasks", "hs_task_body", action.target.id, action.key)
+        """The company's task that carries the key, open or done; else an open one of that cause."""
+        tasks = self._near("tasks", action.target.id, ("hs_task_body", "hs_task_status"))
+        exact = (one for one in tasks if carries(_said(one, "hs_task_body"), action.key))
+        alike = (one for one in tasks if _is_alike(one["properties"], action.key))
+        found = next(chain(exact, alike), None)
+        return None if found is None else self._receipt("tasks", str(found["id"]))
 
     @writes(ChangeTask, once="upsert", on=("tasks",))
     def change_task(self, action: ChangeTask) -> Receipt:
@@ -210,10 +215,13 @@ class Writes(Api):
     @finds(AddNote)
     def find_note(self, action: AddNote) -> Receipt | None:
         """The note that carries the key."""
-        if action.target.object != "tasks":
-            return self._with_key("notes", "hs_note_body", action.target.id, action.key)
-        body = self._task_body(action.target.id)
-        return self._receipt("tasks", action.target.id) if carries(body, action.key) else None
+        if action.target.object == "tasks":
+            body = self._task_body(action.target.id)
+            return self._receipt("tasks", action.target.id) if carries(body, action.key) else None
+        for note in self._near("notes", action.target.id, ("hs_note_body",)):
+            if carries(_said(note, "hs_note_body"), action.key):
+                return self._receipt("notes", str(note["id"]))
+        return None
 
     def _engage(self, kind: str, properties: Mapping[str, str], company: str, link: int) -> Receipt:
         to = {
@@ -225,13 +233,10 @@ class Writes(Api):
         )
         return self._receipt(kind, str(made["id"]))
 
-    def _with_key(self, kind: str, body: str, company: str, key: str) -> Receipt | None:
+    def _near(self, kind: str, company: str, properties: Sequence[str]) -> list[Row]:
+        """The company's own tasks or notes, read by their ids."""
         links = self.associated("companies", kind, [company]).get(company, [])
-        near = [str(link["toObjectId"]) for link in links]
-        for row in self.read(kind, near, [body]):
-            if carries((row.get("properties") or {}).get(body) or "", key):
-                return self._receipt(kind, str(row["id"]))
-        return None
+        return self.read(kind, [str(link["toObjectId"]) for link in links], properties)
 
     def _change(self, kind: str, record: str, properties: Mapping[str, str | None]) -> Receipt:
         named = {name: value for name, value in properties.items() if value is not None}
@@ -317,6 +322,18 @@ def as_text(html: str) -> str:
 def carries(body: str, key: str) -> bool:
     """Whether a body names exactly this key, not a longer one that contains it."""
     return re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", as_text(body)) is not None
+
+
+def _is_alike(task: Mapping[str, Any], key: str) -> bool:
+    """Whether an open task carries a key of the same cause; only the hub writes such keys."""
+    cause, _, code = key.partition("-")
+    shape = rf"(?<![\w-]){re.escape(cause)}-[a-z2-7]{{{len(code)}}}(?![\w-])"
+    is_open = task.get("hs_task_status") != "COMPLETED"
+    return is_open and re.search(shape, as_text(task.get("hs_task_body") or "")) is not None
+
+
+def _said(row: Row, name: str) -> str:
+    return str((row.get("properties") or {}).get(name) or "")
 
 
 def _signed(action: AddNote) -> str:

@@ -297,6 +297,39 @@ def test_a_task_is_found_by_its_whole_key_among_many_open_or_done(
     assert found == mine
 
 
+def test_an_open_task_of_the_same_cause_is_found_where_the_key_is_not_T55(
+    hubspot: HubSpot, task: CreateTask, target: Target
+):
+    usage = task.model_copy(
+        update={
+            "key": "usage-k3j7abcdefghij234567",
+            "body": "hub explain usage-k3j7abcdefghij234567",
+        }
+    )
+    hubspot.create_task(usage)
+    earlier = hubspot.create_task(task)
+    later = task.model_copy(update={"key": "payment-zzzzabcdefghij234567"})
+
+    while_open = hubspot.find_task(later)
+    hubspot.close_task(CloseTask(target=target(earlier.id, "tasks"), note="Paid."))
+    when_done = hubspot.find_task(later)
+
+    assert while_open == earlier
+    assert when_done is None
+
+
+def test_a_task_that_somebody_wrote_about_a_payment_is_nobodys_key(
+    box: HubSpotSandbox, hubspot: HubSpot, task: CreateTask, company: str
+):
+    box.add(
+        "tasks",
+        {"hs_task_subject": "x", "hs_task_body": "payment-reminder", "hs_timestamp": "2026-03-10"},
+        company=company,
+    )
+
+    assert hubspot.find_task(task) is None
+
+
 def test_a_task_for_an_unknown_owner_or_company_is_refused_with_hubspots_reason(
     hubspot: HubSpot, task: CreateTask, target: Target
 ):
