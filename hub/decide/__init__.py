@@ -26,6 +26,7 @@ from ..store.tables import DesiredField, DesiredTask, Reading, Verdict
 from .desire import TaskWriter, Tools, desired_fields
 from .episodes import Changes, first_true_days, follow, open_episodes
 from .evaluate import Evaluation, registry
+from .gaps import Gaps
 from .judge import Judge
 from .proof import cite
 from .publish import (
@@ -132,6 +133,7 @@ def _judge(
         since=since,
         cited=cite(reading, evaluation, judged),
         currencies=currencies(reading, evaluation),
+        gaps=Gaps(reading, day),
     )
     return ground, changes
 
@@ -157,7 +159,7 @@ def _told(ground: Ground, changes: Changes, kind: str) -> Decided:
     why: Counter[str] = Counter()
     for account, held in ground.judgement.held.items():
         if held.status == "unknown":
-            gaps = ground.reasons.gaps(ground.judgement.scores[account])
+            gaps = ground.reasons.gaps(ground.judged[account], ground.judgement.scores[account])
             why[gaps[0] if gaps else "its readings disagree"] += 1
     words = ("at_risk", "watch", "healthy", "unknown")
     return Decided(

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from ..config import Config
-from ..score import Held, Score
+from ..score import Score
 from ..store import canonical
 from .desire import TaskWriter, Told
 from .evaluate import Evaluation, Judged
+from .gaps import Gaps
 from .judge import Judgement
 from .proof import Cited
 from .reasons import Reasons, by_severity
@@ -33,11 +34,12 @@ class Ground:
     since: Mapping[tuple[str, str], date]
     cited: Mapping[tuple[str, str], Sequence[Cited]]
     currencies: Mapping[str, str]
+    gaps: Gaps
 
     @property
     def reasons(self) -> Reasons:
         """Sentences about these accounts."""
-        return Reasons(self.evaluation.registry, self.since)
+        return Reasons(self.evaluation.registry, self.since, self.gaps)
 
 
 def currencies(reading: Connection, evaluation: Evaluation) -> dict[str, str]:
@@ -76,24 +78,15 @@ def verdicts(ground: Ground) -> Iterator[dict[str, Any]]:
             "band": scored.band,
             "status": held.status,
             "since": held.since,
-            "held": _why_held(ground, held, scored),
+            "held": ground.reasons.why_held(one, scored, held),
             "confidence": scored.confidence,
             "model": model.name if model else "",
             "segment": one.segment,
             "mrr_minor": revenue,
             "currency": ground.currencies.get(account) if revenue is not None else None,
-            "reasons": canonical(ground.reasons.of(one, scored)),
+            "reasons": canonical(ground.reasons.of(one, scored, held)),
             "parts": canonical(_proof(ground, one, scored)),
         }
-
-
-def _why_held(ground: Ground, held: Held, scored: Score) -> str | None:
-    if held.status == scored.band:
-        return None
-    if scored.band == "unknown":
-        since = held.unknown_since or ground.evaluation.facts.day
-        return f"held since {since}: {'; '.join(ground.reasons.gaps(scored))}"
-    return "held until it has been better for 3 days"
 
 
 def _proof(ground: Ground, one: Judged, scored: Score) -> dict[str, Any]:

@@ -43,7 +43,10 @@ def active_people_30d(at: Facts) -> Measured:
 
 @measure(unit="count", needs="usage", empty="zero", reach_days=30, asks_for="key_features")
 def key_feature_days_30d(at: Facts) -> Measured:
-    """Days with a key feature in the last 30; which events those are stands in hub.yaml."""
+    """Days with a key feature in the last 30.
+
+    Which events those are stands in hub.yaml under key_features; without them it is unknown.
+    """
     return (
         select(at.usage.c.account_id, func.count(distinct(at.usage.c.day)), at.newest(at.usage))
         .where(at.window(at.usage.c.day, 30), at.usage.c.event.in_(at.key_features))
