@@ -192,7 +192,9 @@ def _owners(reading: Connection, config: Config) -> dict[tuple[str, str], str]:
     table = table_of(OwnerRecord)
     return {
         (row["vendor"], row["record_id"]): people[row["email"]]
-        for row in as_dicts(reading, select(table).where(table.c.is_active))
+        for row in as_dicts(
+            reading, select(table).where(table.c.is_active, table.c.gone_at.is_(None))
+        )
         if row["email"] in people
     }
 
@@ -261,7 +263,8 @@ def _lifecycle(known: Known, config: Config) -> tuple[str, str]:
         return "former", "only ended subscriptions"
     if any(deal["is_won"] for deal in known.deals):
         return "customer", "a closed-won deal"
-    stage = next((r["fields"]["stage"] for r in known.records if r["fields"].get("stage")), None)
+    living = [record["fields"] for record in known.records if record["gone_at"] is None]
+    stage = _first(living, "stage")
     if stage is not None and stage in config.customers.stages:
         return "customer", f"the CRM stage {stage}"
     return "prospect", "nothing says that it is a customer"
@@ -312,14 +315,18 @@ def _write_coverage(writing: Connection, config: Config, day: date) -> None:
     table = table_of(Coverage)
     present = readiness(writing, config)
     linked, lost = _identifiers(writing)
+    domains = _with_domains(writing)
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for kind, facts in _KINDS.items():
         for model, column in facts:
             for source in present.get(kind, ()):
-                first = _first_days(writing, model, column, source.connection, config)
-                accounts = {*first, *linked.get((source.vendor, source.vendor_account), ())}
-                for account in accounts:
-                    gone = account in lost.get((source.vendor, source.vendor_account), ())
+                first = _first_days(writing, model, column, source)
+                tool = (source.vendor, source.vendor_account)
+                known = linked.get(tool, set())
+                if tool not in linked and source.absence == "zero":
+                    known = _nameable(writing, model, source, linked, domains)
+                for account in {*first, *known}:
+                    gone = account in lost.get(tool, ())
                     row = _covered(account, kind, source, first.get(account), gone)
                     if row is not None:
                         rows[(account, kind, source.connection)] = row
@@ -349,40 +356,61 @@ def _covered(
     }
 
 
-def _first_days(
-    writing: Connection, model: Any, column: str, connection: str, config: Config
-) -> dict[str, date]:
-    vendor = config.connections[connection].connector
-    table = table_of(model)
+def _first_days(writing: Connection, model: Any, column: str, source: Ready) -> dict[str, date]:
+    """The first day of a source's facts about each account."""
+    table, evidence = table_of(model), table_of(Evidence)
+    account: ColumnElement[Any] = table.c.account_id
+    facts = select(account, func.min(table.c[column]))
     if model is InvoiceRecord:
-        evidence = table_of(Evidence)
-        rows = writing.execute(
-            select(evidence.c.account_id, func.min(table.c[column]))
-            .join(table, _same_record(table, evidence))
-            .where(table.c.vendor == vendor)
-            .group_by(evidence.c.account_id)
-        )  # fmt: skip
-    else:
-        rows = writing.execute(
-            select(table.c.account_id, func.min(table.c[column]))
-            .where(table.c.vendor == vendor, table.c.account_id.is_not(None))
-            .group_by(table.c.account_id)
+        account = evidence.c.account_id
+        facts = select(account, func.min(table.c[column])).join(
+            evidence, _same_record(table, evidence)
         )
+    rows = writing.execute(facts.where(_of(source, table), account.is_not(None)).group_by(account))
     return dict(rows.all())
+
+
+def _of(source: Ready, table: Table) -> ColumnElement[bool]:
+    return and_(table.c.vendor == source.vendor, table.c.vendor_account == source.vendor_account)
+
+
+def _nameable(
+    writing: Connection,
+    model: Any,
+    source: Ready,
+    linked: Mapping[tuple[str, str], set[str]],
+    with_domains: set[str],
+) -> set[str]:
+    """The accounts that a source without account records of its own could name, by how it names."""
+    table = table_of(model)
+    texts = select(table.c.ref).where(_of(source, table), table.c.ref.is_not(None)).distinct()
+    refs = [json.loads(text) for text in writing.execute(texts).scalars()]
+    vendors = {ref["vendor"] for ref in refs if "vendor" in ref}
+    found = {a for tool, accounts in linked.items() if tool[0] in vendors for a in accounts}
+    return found | with_domains if any("domain" in ref for ref in refs) else found
+
+
+def _with_domains(writing: Connection) -> set[str]:
+    table = table_of(HubAccount)
+    return set(writing.execute(select(table.c.id).where(table.c.domains != "[]")).scalars())
 
 
 def _identifiers(
     writing: Connection,
 ) -> tuple[dict[tuple[str, str], set[str]], dict[tuple[str, str], set[str]]]:
     """Accounts with a record in each vendor account now, and those that had one and lost it."""
-    table = table_of(Link)
+    link, record = table_of(Link), table_of(AccountRecord)
     linked: dict[tuple[str, str], set[str]] = defaultdict(set)
     once: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for vendor, vendor_account, account, until in writing.execute(
-        select(table.c.vendor, table.c.vendor_account, table.c.account_id, table.c.until).where(
-            table.c.role == "is"
-        )
-    ):
-        (linked if until is None else once)[(vendor, vendor_account)].add(account)
+    is_there = and_(
+        link.c.until.is_(None), record.c.vendor.is_not(None), record.c.gone_at.is_(None)
+    )
+    statement = (
+        select(link.c.vendor, link.c.vendor_account, link.c.account_id, is_there)
+        .outerjoin(record, _same_record(link, record))
+        .where(link.c.role == "is")
+    )
+    for vendor, vendor_account, account, now in writing.execute(statement):
+        (linked if now else once)[(vendor, vendor_account)].add(account)
     lost = {tool: accounts - linked.get(tool, set()) for tool, accounts in once.items()}
     return linked, lost
