@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from hub.cli.standins import sandboxes
 from hub.config import Config, load_config
 from hub.decide import Decided, decide
 from hub.deliver import Delivered, deliver
+from hub.dump import canonical_dump
 from hub.env import Env
 from hub.store import Database, as_dicts, open_database, table_of
 from hub.store.progress import streams_of_run
@@ -86,35 +88,46 @@ class Twice:
             return as_dicts(reading, select(table_of(model)).where(*where))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def twice(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Twice]:
-    home = tmp_path_factory.mktemp("loop")
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory,
+    pg_new_database: Callable[[], AbstractContextManager[str]],
+) -> Iterator[dict[str, Twice]]:
+    """The same two rounds on each database."""
     with ExitStack() as stack:
-        url = f"sqlite:///{home}/hub.db"
-        if request.param == "postgresql":
-            url = stack.enter_context(request.getfixturevalue("pg_new_database")())
-        clock = Clock()
-        stand = stack.enter_context(
-            Stand.open(
-                "small",
-                7,
-                TODAY,
-                sandboxes=sandboxes(),
-                usage=home / "usage.db",
-                port_base=0,
-                env=clock.env(),
-            )
-        )
-        stand.write_config(home)
-        database = open_database(url)
-        stack.callback(database.close)
-        loop = Loop(load_config(home / "config", {}), database, clock, stand)
-        first = loop.run()
-        writes = loop.writes()
-        clock.sleep(120)
-        yield Twice(loop, first, loop.run(), writes)
+        homes = {name: tmp_path_factory.mktemp(name) for name in ("sqlite", "postgresql")}
+        urls = {
+            "sqlite": f"sqlite:///{homes['sqlite']}/hub.db",
+            "postgresql": stack.enter_context(pg_new_database()),
+        }
+        yield {name: _twice(stack, homes[name], urls[name]) for name in homes}
+
+
+def _twice(stack: ExitStack, home: Path, url: str) -> Twice:
+    clock = Clock()
+    opened = Stand.open(
+        "small",
+        7,
+        TODAY,
+        sandboxes=sandboxes(),
+        usage=home / "usage.db",
+        port_base=0,
+        env=clock.env(),
+    )
+    stand = stack.enter_context(opened)
+    stand.write_config(home)
+    database = open_database(url)
+    stack.callback(database.close)
+    loop = Loop(load_config(home / "config", {}), database, clock, stand)
+    first = loop.run()
+    writes = loop.writes()
+    clock.sleep(120)
+    return Twice(loop, first, loop.run(), writes)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def twice(request: pytest.FixtureRequest, both: dict[str, Twice]) -> Twice:
+    return both[request.param]
 
 
 def test_r20_a_second_run_on_the_same_day_writes_nothing(twice: Twice) -> None:
@@ -180,3 +193,10 @@ def test_every_link_says_why(twice: Twice) -> None:
 
     assert links
     assert all(row["reason"] and 0 < row["confidence"] <= 1 for row in links)
+
+
+def test_r33_both_databases_hold_the_same(both: dict[str, Twice]) -> None:
+    dumps = [list(canonical_dump(one.loop.database)) for one in both.values()]
+
+    assert len(dumps[0]) > 1000
+    assert dumps[0] == dumps[1]
