@@ -9,11 +9,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from ..deliver import Applied, Delivered, PlanMade, apply_plan, make_plan
+from ..deliver import Applied, Delivered, PlanMade, apply_plan, make_plan, show_plan
 from ..engine import Report
-from ..errors import UsageError
-from ..store import Database, as_dicts, table_of
-from ..store.tables import HubAccount, LedgerEntry, Plan, PlanItem
+from ..store import Database, table_of
+from ..store.tables import LedgerEntry
 from .output import is_terminal, note, say, say_json
 from .progress import bars
 from .session import Session
@@ -21,6 +20,7 @@ from .summary import counted_kinds, line
 from .troubles import Trouble, of_error
 
 ACTOR = "a person at the command line"
+Document = Mapping[str, Any]
 
 
 def plan(show: int | None, as_json: bool) -> int:
@@ -61,7 +61,7 @@ def _moved(report: Report, connection: str, items: int) -> None:
     report("deliver", connection, "", items)
 
 
-def _applied_document(done: Applied, fields: int, found: Sequence[Trouble]) -> dict[str, Any]:
+def _applied_document(done: Applied, fields: int, found: Sequence[Trouble]) -> Document:
     return {
         "plan": done.plan_id,
         "result": "partly" if found else "done",
@@ -79,7 +79,7 @@ def _applied_document(done: Applied, fields: int, found: Sequence[Trouble]) -> d
 
 
 def _shown(database: Database, number: int, found: Sequence[Trouble], as_json: bool) -> int:
-    document = plan_document(database, number)
+    document = show_plan(database, number)
     if as_json:
         say_json(document | {"troubles": [one.document() for one in found]})
     else:
@@ -90,85 +90,41 @@ def _shown(database: Database, number: int, found: Sequence[Trouble], as_json: b
     return 3 if found else 0
 
 
-def _stored(database: Database, number: int) -> dict[str, Any]:
-    table = table_of(Plan)
-    with database.read() as reading:
-        rows = as_dicts(reading, select(table).where(table.c.id == number))
-    if not rows:
-        do = "Run `hub plan` to make one"
-        raise UsageError(f"there is no plan {number}", do=do, code="NOT_FOUND")
-    return rows[0]
-
-
-def plan_document(database: Database, number: int) -> dict[str, Any]:
-    """A stored plan with all its items, as `--json` shows it."""
-    stored = _stored(database, number)
-    items, accounts = table_of(PlanItem), table_of(HubAccount)
-    with database.read() as reading:
-        rows = as_dicts(reading, select(items).where(items.c.plan == number).order_by(items.c.seq))
-        names = {one: name for one, name in reading.execute(select(accounts.c.id, accounts.c.name))}
-    return {
-        "plan": number,
-        "decision": stored["decision"],
-        "as_of": stored["as_of"].isoformat(),
-        "state": stored["state"],
-        "stopped": stored["stopped"],
-        "items": [_item(row, names) for row in rows],
-        "beside": json.loads(stored["beside"]),
-    }
-
-
-def _item(row: Mapping[str, Any], names: Mapping[str, str | None]) -> dict[str, Any]:
-    return {
-        "item": row["seq"],
-        "kind": row["kind"],
-        "connection": row["connection"],
-        "target": {
-            "vendor": row["vendor"],
-            "vendor_account": row["vendor_account"],
-            "object": row["object"],
-            "id": row["record_id"],
-        },
-        "account_id": row["account_id"],
-        "account": names.get(row["account_id"]),
-        "old": json.loads(row["old"]),
-        "new": json.loads(row["new"]),
-        "why": row["why"],
-        "evidence": json.loads(row["evidence"]),
-        "depends_on": row["depends_on"],
-    }
-
-
-def plan_lines(document: Mapping[str, Any]) -> Iterator[str]:
+def plan_lines(document: Document) -> Iterator[str]:
     """A plan for people: one block a record, each change as old → new, with the reason."""
-    items = document["items"]
+    items = [item for some in document["connections"].values() for item in some]
     state = "" if document["state"] == "open" else f" ({document['state']})"
     yield f"plan {document['plan']} for {document['as_of']}{state}: {_counted(items)}"
     if document["stopped"]:
         yield f"  it waits for your approval: {document['stopped']}"
-    before = None
-    for item in items:
-        target = item["target"]
-        record = (item["connection"], target["object"], target["id"])
-        if record != before:
-            named = f"  {item['account']}" if item["account"] else ""
-            yield f"{' '.join(filter(None, record))}{named}"
-            before = record
-        yield from _change_lines(item)
+    for connection, some in document["connections"].items():
+        yield from _connection_lines(connection, some)
     yield from _beside_lines(document["beside"])
     if items and document["state"] == "open":
         yield f"to write it: hub apply {document['plan']}"
 
 
-def _counted(items: Sequence[Mapping[str, Any]]) -> str:
+def _counted(items: Sequence[Document]) -> str:
     by_kind: dict[str, int] = {}
     for item in items:
-        size = len(item["new"]) if item["kind"] == "change" and isinstance(item["new"], dict) else 1
+        size = len(item["new"]) if item["kind"] == "change" else 1
         by_kind[item["kind"]] = by_kind.get(item["kind"], 0) + size
     return counted_kinds(by_kind) or "nothing to do"
 
 
-def _change_lines(item: Mapping[str, Any]) -> Iterator[str]:
+def _connection_lines(connection: str, items: Sequence[Document]) -> Iterator[str]:
+    before = None
+    for item in items:
+        record = (item["object"], item["id"])
+        if record != before:
+            yield f"{connection} {' '.join(record)}  {item['account'] or ''}".rstrip()
+            before = record
+        yield from _change_lines(item)
+        if item["state"] not in ("planned", "done"):
+            yield f"    {item['state']}"
+
+
+def _change_lines(item: Document) -> Iterator[str]:
     old, new = item["old"], item["new"]
     if isinstance(new, dict):
         olds = old if isinstance(old, dict) else {}
@@ -185,7 +141,7 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _beside_lines(beside: Mapping[str, Any]) -> Iterator[str]:
+def _beside_lines(beside: Document) -> Iterator[str]:
     """What is wanted but no item of the plan."""
     if fills := beside.get("first_fills"):
         yield f"{fills:,} records get their status for the first time"

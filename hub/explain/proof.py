@@ -98,7 +98,7 @@ class _Judgement:
     def document(self) -> Document:
         verdict, inputs = self.verdict, self.parts["inputs"]
         gaps = not_known(
-            self.reading, self.config, verdict["account_id"], self.day, self._unknown(), inputs
+            self.reading, self.measures, verdict["account_id"], self.day, self._unknown(), inputs
         )
         return {
             "status": {

@@ -52,6 +52,9 @@ class Ran:
 class Home:
     """A folder in which somebody works with the hub; its vendors are the stand's."""
 
+    python = sys.executable
+    pythonpath = os.environ.get("PYTHONPATH", "")
+
     def __init__(self, directory: Path, stand: Stand) -> None:
         self.directory = directory
         self.stand = stand
@@ -108,10 +111,11 @@ class Home:
         assert old in text
         file.write_text(text.replace(old, new), "utf-8")
 
-    def wait_for_calls(self, vendor: str, number: int) -> None:
-        """Wait until the vendor was called so many times."""
+    def wait_for_calls(self, vendor: str, number: int, by: subprocess.Popen[str]) -> None:
+        """Wait until the vendor was called so many times by a command that is running."""
         deadline = time.monotonic() + 60
         while len(self.vendor(vendor).calls) < number:
+            assert by.poll() is None, by.communicate()
             assert time.monotonic() < deadline, f"{vendor} was not called"
             time.sleep(0.02)
 

@@ -107,7 +107,7 @@ def slow_vendor(home: Any) -> None:
 def interrupted(home: Any) -> Any:
     """Press Ctrl-C while pages are coming in."""
     process = home.start("sync")
-    home.wait_for_calls("hubspot", 3)
+    home.wait_for_calls("hubspot", 3, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     return type(home.hub("--help"))(process.returncode, out, err)

@@ -168,8 +168,9 @@ def test_a_stored_plan_is_shown_without_asking_a_vendor(home_after_run: Any):
     document = ran.document
     assert len(home_after_run.vendor("hubspot").calls) == calls
     assert document["state"] == "applied"
-    assert {"define", "change", "create"} <= {one["kind"] for one in document["items"]}
-    assert all(one["why"] for one in document["items"])
+    items = document["connections"]["hubspot"]
+    assert {"define", "change", "create"} <= {one["kind"] for one in items}
+    assert all(one["why"] and one["state"] == "done" for one in items)
 
 
 def test_a_plan_that_is_not_there_is_wrong_use(home_after_run: Any):
