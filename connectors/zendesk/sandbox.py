@@ -17,8 +17,8 @@ from hub.testing.faults import Fault
 from hub.testing.kit import Call, Outcome, Reply, Window, route, token_outcome
 from hub.testing.page import RecordCard, VendorPage
 
-from .sandbox_records import Obj
-from .sandbox_world import ADMIN_ID, deal, record_id
+from .sandbox_records import ADMIN_ID, Obj
+from .sandbox_world import deal, record_id
 from .sandbox_writes import Changes
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class ZendeskSandbox(Changes):
         }
         scope = self.tokens[token]["scope"]
         given = {"access_token": token, "token_type": "bearer", "scope": scope}
-        return Reply(200, given | {"expires_in": int(lives_s)})
+        return Reply(201, given | {"expires_in": int(lives_s)})
 
     def _told_at_sign_in(self, call: Call) -> Mapping[str, str | None]:
         if "json" in call.headers.get("content-type", ""):

@@ -16,6 +16,9 @@ from hub.testing.kit import Call, Refused, Reply, Sandbox
 
 Obj: TypeAlias = dict[str, Any]
 
+ADMIN_ID = "380000000000"
+"""The admin in whose name the hub signs in; the team's agents count on from here."""
+
 KINDS = ("organizations", "users", "tickets")
 FIELD_TYPES = (
     "text", "textarea", "checkbox", "date", "integer", "decimal", "regexp", "dropdown", "lookup",
@@ -178,8 +181,8 @@ class Records(Sandbox):
             "description": subject,
             "priority": None,
             "status": status,
-            "requester_id": None,
-            "submitter_id": None,
+            "requester_id": int(ADMIN_ID),
+            "submitter_id": int(ADMIN_ID),
             "assignee_id": None,
             "organization_id": None,
             "group_id": None,

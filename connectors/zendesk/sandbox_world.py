@@ -9,13 +9,10 @@ from zlib import crc32
 
 from hub.testing.kit import company_id
 
-from .sandbox_records import Records
+from .sandbox_records import ADMIN_ID, Records
 
 if TYPE_CHECKING:
     from hub.testing.world import Company, Person, Ticket, World
-
-ADMIN_ID = "380000000000"
-"""The admin in whose name the hub signs in; the team's agents count on from here."""
 
 
 def record_id(object: str, key: str) -> str:
@@ -82,7 +79,8 @@ def _add_user(desk: Records, person: Person, companies: dict[str, Company]) -> N
 
 
 def _add_ticket(desk: Records, ticket: Ticket) -> None:
-    asker = None if ticket.person_key is None else int(record_id("users", ticket.person_key))
+    # A ticket always has a requester: where nobody is known, it is the agent who wrote it down.
+    asker = ADMIN_ID if ticket.person_key is None else record_id("users", ticket.person_key)
     desk.put_ticket(
         record_id("tickets", ticket.key),
         ticket.subject,
@@ -91,7 +89,7 @@ def _add_ticket(desk: Records, ticket: Ticket) -> None:
         solved_at=ticket.solved_at,
         priority=ticket.priority,
         tags=[*ticket.tags, *(["escalated"] if ticket.escalated else [])],
-        requester_id=asker,
+        requester_id=int(asker),
         organization_id=_organization(ticket.company_key),
     )
 

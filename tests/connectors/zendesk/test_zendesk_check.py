@@ -114,7 +114,7 @@ def test_an_access_token_is_renewed_before_it_ends(box: ZendeskSandbox, zendesk:
     zendesk.check()
 
     assert sign_ins(box) == 2
-    assert all(call.status == 200 for call in box.calls)
+    assert all(call.status < 400 for call in box.calls)
 
 
 def test_an_access_token_that_zendesk_took_back_is_replaced_once(

@@ -8,7 +8,8 @@ from datetime import date
 import pytest
 
 from connectors.zendesk import Zendesk
-from connectors.zendesk.sandbox_world import ADMIN_ID, record_id
+from connectors.zendesk.sandbox_records import ADMIN_ID
+from connectors.zendesk.sandbox_world import record_id
 from hub import Account, Owner, Person, Ticket
 from hub.testing.kit import company_id
 from hub.testing.scenarios import build
