@@ -142,6 +142,20 @@ class LoggedCall:
     is_write: bool
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A call as it came over the wire and the answer that it got, for whoever watches.
+
+    The answer is what the vendor meant to say; `fault` tells what was done to it.
+    """
+
+    vendor: str
+    call: Call
+    reply: Reply
+    content: bytes
+    fault: Fault | None
+
+
 Handler = TypeVar("Handler", bound=Callable[..., Reply])
 
 
@@ -249,9 +263,11 @@ class Sandbox:
     Handlers run one at a time under `lock`; the traces of those that failed are in `crashes`.
     `kept` names the attributes that are the vendor's state: plain JSON values with text keys.
     `reads` are expressions of paths that read although their method writes (a search by POST).
-    `changes` counts the writes that were applied.
+    `changes` counts the writes that were applied. `watchers` are told of every exchange with any
+    stand-in, from the thread that answers it.
     """
 
+    watchers: ClassVar[list[Callable[[Exchange], None]]] = []
     vendor: ClassVar[str] = ""
     title: ClassVar[str] = ""
     default_port: ClassVar[int] = 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .faults import Fault
-from .kit import Call, Headers, Reply
+from .kit import Call, Exchange, Headers, Reply
 
 if TYPE_CHECKING:
     from .kit import Sandbox
@@ -100,7 +100,10 @@ class Conversation(BaseHTTPRequestHandler):
         return format_datetime(now.astimezone(UTC), usegmt=True)
 
     def _serve(self) -> None:
-        reply, fault = self.server.sandbox.answer(self._call())
+        sandbox, call = self.server.sandbox, self._call()
+        reply, fault = sandbox.answer(call)
+        for watch in sandbox.watchers:
+            watch(Exchange(sandbox.vendor, call, reply, reply.content(), fault))
         if fault is None:
             self._send(reply)
         else:
