@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from .config import Config
-from .decide import decide, published_run
+from .decide import decide
 from .env import Env
 from .errors import HubError, UsageError
 from .store import Database, as_dicts, table_of
+from .store.current import published_run
 from .store.tables import AccountRecord, Decision, HubAccount, Link, ReviewPair, Run, Verdict
 
 

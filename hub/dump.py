@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
-from .decide import published_run
 from .store import Database, as_dicts, canonical, table_of
+from .store.current import published_run
 from .store.tables import (
     AccountRecord,
     Aside,

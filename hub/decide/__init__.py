@@ -35,13 +35,12 @@ from .publish import (
     previous_decision,
     prune,
     publish,
-    published_run,
     store_decision,
     store_rows,
 )
 from .rows import Ground, currencies, readings, task, told, verdicts
 
-__all__ = ["Decided", "decide", "published_run"]
+__all__ = ["Decided", "decide"]
 
 log = logger("decide")
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, select
 from sqlmodel import SQLModel
 
 from ..store import Database, canonical, table_of, upsert
+from ..store.current import CURRENT, JUDGED_FROM, published_run
 from ..store.tables import (
     DailyBand,
     Decision,
@@ -23,7 +24,6 @@ from ..store.tables import (
     Verdict,
 )
 
-CURRENT, JUDGED_FROM = "current", "judged_from"
 BATCH = 2000
 
 
@@ -34,12 +34,6 @@ class Previous:
     run: int | None = None
     day: date | None = None
     since: Mapping[tuple[str, str], date] | None = None
-
-
-def published_run(reading: Connection) -> int | None:
-    """The run of the current decision; None before the first one."""
-    table = table_of(Published)
-    return reading.execute(select(table.c.run).where(table.c.name == CURRENT)).scalar()
 
 
 def judged_from(reading: Connection, wanted: date) -> date:

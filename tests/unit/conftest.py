@@ -24,9 +24,10 @@ from sqlmodel import SQLModel
 import rules
 from hub import Connector, CreateTask, Receipt, SetFields, Settings, writes
 from hub.config import Config, load_config
-from hub.decide import Decided, decide, published_run
+from hub.decide import Decided, decide
 from hub.plugins import Plugins
 from hub.store import Database, as_dicts, open_database, table_of, upsert
+from hub.store.current import published_run
 from hub.store.tables import (
     AccountRecord,
     ConnectionState,

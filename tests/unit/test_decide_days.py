@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.decide import published_run
+from hub.store.current import published_run
 from hub.errors import UsageError
 from hub.store.tables import (
     DailyBand,
