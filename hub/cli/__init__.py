@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +26,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _told(interrupted(), words)
     except HubError as error:
         return _told(error, words)
+    except BrokenPipeError:
+        return _unheard()
     except Exception as error:  # noqa: BLE001 - this is the boundary: no trace for people
         return _told(_unexpected(error), words)
 
@@ -38,16 +42,20 @@ def interrupted() -> HubError:
 
 
 def _run(words: list[str]) -> int:
-    from typer import TyperException
+    from typer import Exit, TyperException
     from typer.main import get_command
 
     from .app import app
 
+    command = get_command(app)
     try:
-        done = get_command(app).main(words, prog_name="hub", standalone_mode=False)
+        with command.make_context("hub", words) as context:
+            done = command.invoke(context)
+    except Exit as ended:
+        return ended.exit_code
     except TyperException as error:
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "hub"
+        place = getattr(error, "ctx", None)
+        path = place.command_path if place else "hub"
         raise UsageError(error.format_message(), do=f"Run `{path} --help`") from error
     return done if isinstance(done, int) else 0
 
@@ -62,9 +70,15 @@ def _told(error: HubError, words: Sequence[str]) -> int:
     return 2 if isinstance(error, ConfigError | UsageError) else 1
 
 
+def _unheard() -> int:
+    """Whoever read our output has gone, as `head` does: stop without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
 def _unexpected(error: Exception) -> HubError:
     """What may be said of a fault of our own; the trace goes into the log file."""
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         do = "Free some, then run it again"
         return HubError("there is no space left", do=do, code="DISK_FULL")
     from .trace import keep_trace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -44,8 +45,11 @@ def demo(scenario: str, seed: int, port_base: int, *, serve: bool, as_json: bool
     ) as stand:
         stand.write_config(HOME)
         code = _show(session, stand, as_json)
-        if serve:
-            wait_until_stopped()
+        with suppress(KeyboardInterrupt):
+            if not as_json:
+                say("ready")
+            if serve:
+                wait_until_stopped()
     return code
 
 
@@ -72,7 +76,6 @@ def _say(told: Told, left: int, urls: dict[str, str], example: str | None) -> No
     told.say(after=f" · second plan: {f'{left:,} items' if left else 'nothing to do'}")
     views = "   ".join(f"{vendor}'s view {url}" for vendor, url in urls.items())
     say(line("look", f"{views}   try: cd {HOME} && hub explain {_quoted(example or '')}"))
-    say("ready")
 
 
 def _example(database: Database) -> str | None:

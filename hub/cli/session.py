@@ -5,6 +5,7 @@ Commands that run verbs hold the lock of the data directory; reading commands ta
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -145,7 +146,7 @@ def _touch_private(path: Path) -> None:
 
 
 def _refuse_directory(directory: Path, error: OSError) -> NoReturn:
-    full = error.errno == 28
+    full = error.errno == errno.ENOSPC
     raise StoreError(
         f"the data directory {directory} cannot be used: {error.strerror}",
         do="Free some space" if full else "Name another one in HUB_DATA_DIR, or change its rights",

@@ -39,12 +39,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def wait_until_stopped() -> None:
-    """Sleep until the process is told to stop; that is how a server's life ends."""
-    try:
-        while not STOPPING.wait(1):
-            pass
-    except KeyboardInterrupt:
-        return
+    """Sleep until the process is told to stop, which comes as KeyboardInterrupt."""
+    while not STOPPING.wait(1):
+        pass
 
 
 def sleep(seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -46,14 +46,18 @@ def sandbox(
     ):
         if write_config is not None:
             stand.write_config(write_config)
-        described = stand.describe()
-        if as_json:
-            say_json(described)
-        else:
-            for text in described_lines(described, write_config):
-                say(text)
-        wait_until_stopped()
+        with suppress(KeyboardInterrupt):
+            _say(stand.describe(), write_config, as_json)
+            wait_until_stopped()
     return 0
+
+
+def _say(described: Described, config: Path | None, as_json: bool) -> None:
+    if as_json:
+        say_json(described)
+        return
+    for text in described_lines(described, config):
+        say(text)
 
 
 def sandboxes() -> Mapping[str, str]:

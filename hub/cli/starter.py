@@ -87,6 +87,10 @@ class _AsWritten(GenerateJsonSchema):
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
         return {}
 
+    def function_before_schema(self, schema: Any) -> JsonSchemaValue:
+        """A value that is read before it is checked may also be written as text."""
+        return {"anyOf": [{"type": "string"}, super().function_before_schema(schema)]}
+
     def timedelta_schema(self, schema: Any) -> JsonSchemaValue:
         return {"type": "string"}
 
