@@ -7,12 +7,14 @@ from functools import cached_property
 from hub import Checked, Connector, Register, hookimpl
 
 from .client import Database
-from .settings import SqlSettings
+from .keyset import Keyset
+from .readonly import open_schemas
+from .settings import Columns, SqlSettings
 from .streams import Reads
 
 
 class Sql(Reads, Connector[SqlSettings]):
-    """One read-only query over any database that SQLAlchemy knows."""
+    """One query, read only, over any database that SQLAlchemy knows."""
 
     name = "sql"
     title = "SQL query"
@@ -20,16 +22,34 @@ class Sql(Reads, Connector[SqlSettings]):
     @cached_property
     def database(self) -> Database:  # type: ignore[override]
         """The database, opened at first use."""
-        return Database(self.settings, where=self.connection)
+        return Database(self.settings, where=self.connection, monotonic=self.env.monotonic)
 
     def check(self) -> Checked:
-        """Prove that the query reads, and that its user cannot write."""
-        self.database.refuse_a_writer()
-        rows = self._select({}, 1)
-        url = self.database.url
-        account = self.settings.account or url.database or url.host or "database"
-        seen = "the query answers" if rows else "the query answers, with no rows yet"
-        return Checked(account=account.rsplit("/", 1)[-1], says=f"{url.get_backend_name()}: {seen}")
+        """Prove that the query answers in the hub's order, and that its user cannot write."""
+        keyset = Keyset(self.database, extra=self.custom_fields("usage"))
+        answered = bool(keyset.sample and keyset.columns)
+        database, is_known = self.database, self.database.backend in ("sqlite", "postgresql")
+        return Checked(
+            account=database.account,
+            says=f"{database.backend}: read only, "
+            + ("the query answers" if answered else "the query answers with no rows yet"),
+            unprovable=() if is_known else ("that the database user cannot write",),
+            notes=self._notes(keyset),
+        )
+
+    def _notes(self, keyset: Keyset) -> list[str]:
+        notes = []
+        if self.settings.columns.crm_id in keyset.columns and self.settings.crm is None:
+            notes.append("Rows have a crm_id, which needs crm: (the vendor that it points to)")
+        if self.database.backend == "postgresql":
+            with self.database.reading() as connection:
+                schemas = ", ".join(open_schemas(connection))
+            if schemas:
+                notes.append(
+                    f"The user may make tables in {schemas}:"
+                    f" REVOKE CREATE ON SCHEMA {schemas} FROM PUBLIC"
+                )
+        return notes
 
     def close(self) -> None:
         """Give back the connections."""
@@ -41,3 +61,6 @@ class Sql(Reads, Connector[SqlSettings]):
 def register_connectors(register: Register) -> None:
     """Bring the connector."""
     register(Sql)
+
+
+__all__ = ["Columns", "Sql", "SqlSettings"]

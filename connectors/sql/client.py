@@ -1,125 +1,167 @@
-"""How we talk to the database: read only, with a time limit, always rolled back."""
+"""How we talk to the database: one read-only transaction a question, always rolled back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from pathlib import PurePath
+from typing import Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    Select,
+    create_engine,
+    make_url,
 )
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from hub import ConfigError, RetryLater, ScopeMissing
+from hub import ConfigError, ReadRefused
 
+from .readonly import only_read_postgres, only_read_sqlite, open_sqlite, refuse_writer
+from .refusals import explained, no_driver
 from .settings import SqlSettings
-from .statement import checked
+from .statement import Statement, checked
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The most that the rows of one page may hold in texts and bytes."""
+
+Record: TypeAlias = dict[str, Any]
 
 
 class Database:
-    """One read-only database; opened at first use."""
+    """One database that is only read; opened at first use. `where` is the connection's name."""
 
-    def __init__(self, settings: SqlSettings, *, where: str) -> None:
+    def __init__(
+        self, settings: SqlSettings, *, where: str, monotonic: Callable[[], float]
+    ) -> None:
         self.settings, self.where = settings, where
+        self._monotonic = monotonic
+        self._is_proved = False
 
     @cached_property
     def url(self) -> URL:
-        """The address with its driver. ConfigError when it is no SQLAlchemy URL."""
+        """The address with a driver that is there. ConfigError when it is no SQLAlchemy URL."""
         try:
             url = make_url(self.settings.url.get_secret_value())
-        except ArgumentError as error:
-            raise ConfigError(
-                "url is no SQLAlchemy URL",
-                where=self.where,
-                do="Write it like postgresql+psycopg://reader:…@host/database",
-            ) from error
-        return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+        except (ArgumentError, ValueError):
+            raise self._mistake("url is no SQLAlchemy URL") from None
+        backend = url.drivername.partition("+")[0]
+        if backend == "sqlite":
+            if not url.database or url.database == ":memory:":
+                raise self._mistake("url names no SQLite file")
+            return url.set(drivername="sqlite")
+        if url.drivername in ("postgresql", "postgres"):
+            return url.set(drivername="postgresql+psycopg")
+        return url
+
+    def _mistake(self, what: str) -> ConfigError:
+        advice = "postgresql+psycopg://hub_reader:…@host/database or sqlite:////path/to/usage.db"
+        return ConfigError(what, where=self.where, do=f"Write it like {advice}")
+
+    @property
+    def backend(self) -> str:
+        """The kind of database, in SQLAlchemy's word."""
+        return self.url.drivername.partition("+")[0]
+
+    @property
+    def account(self) -> str:
+        """Whose data this is: the admin's word, else host and database, without anything secret."""
+        name = self.url.database or "database"
+        if self.backend == "sqlite":
+            name = PurePath(name).name
+        host = f"{self.url.host}:" if self.url.host else ""
+        return self.settings.account or f"{host}{name}"
 
     @cached_property
-    def query(self) -> str:
-        """The admin's query, proved to be one read."""
-        return checked(self.settings.query, self.url.get_backend_name(), where=self.where)
+    def statement(self) -> Statement:
+        """The admin's query, proved to be one read (SEC41)."""
+        return checked(self.settings.query, self.backend, where=self.where)
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine; SQLite is opened so that it refuses every write."""
-        url = self.url
-        if url.get_backend_name() == "sqlite" and url.database:
-            url = url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
+        """The engine. ConfigError when its driver is not installed."""
         try:
-            return create_engine(url, pool_pre_ping=True)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise ConfigError(
-                f"the driver for {url.drivername} is not installed",
-                where=self.where,
-                do=f"Install the SQLAlchemy driver for {url.get_backend_name()}",
-            ) from error
+            if self.backend == "sqlite":
+                path = str(self.url.database).removeprefix("file:")
+                return create_engine(
+                    "sqlite://", creator=partial(open_sqlite, path), poolclass=QueuePool
+                )
+            engine = create_engine(self.url, pool_pre_ping=True)
+        except NoSuchModuleError:
+            raise no_driver(self.url.drivername, None, where=self.where) from None
+        except ModuleNotFoundError as error:
+            raise no_driver(self.url.drivername, error.name, where=self.where) from None
+        except ArgumentError as error:
+            raise self._mistake("url has a part that its driver does not know") from error
+        if engine.dialect.is_async:
+            raise self._mistake(f"{self.url.drivername} is a driver for asynchronous programs")
+        return engine
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read-only transaction with a time limit, rolled back at the end."""
+        """A read-only transaction with a time limit, rolled back whatever happens.
+
+        Raises what the database says as the hub's own errors, and refuses a user that can write.
+        """
+        tables = self.statement.tables
         try:
             with self.engine.connect() as connection:
-                self._only_read(connection)
-                yield connection
-                connection.rollback()
-        except (OperationalError, InterfaceError) as error:
-            raise RetryLater(
-                f"the database did not answer the query ({type(error.orig).__name__})",
-                where=self.where,
-                do="The next sync goes on from where this one stopped",
-            ) from error
+                try:
+                    self._only_read(connection)
+                    self._prove(connection)
+                    yield connection
+                finally:
+                    connection.rollback()
         except DBAPIError as error:
-            words = str(error.orig).split("\n")[0]
-            raise ConfigError(
-                f"the database refused the query: {words}", where=self.where
+            raise explained(
+                error, where=self.where, tables=tables, hidden=self._hidden()
             ) from error
 
     def _only_read(self, connection: Connection) -> None:
-        limit = int(self.settings.statement_timeout_s)
-        backend = self.url.get_backend_name()
-        if backend == "sqlite":
-            connection.execute(text("PRAGMA query_only = ON"))
-        elif backend == "postgresql":
-            connection.execute(text("SET TRANSACTION READ ONLY"))
-            connection.execute(text(f"SET LOCAL statement_timeout = '{limit}s'"))
+        limit = self.settings.statement_timeout_s
+        if self.backend == "sqlite":
+            raw: Any = connection.connection.driver_connection
+            only_read_sqlite(raw, limit, self._monotonic)
+        elif self.backend == "postgresql":
+            only_read_postgres(connection, limit)
 
-    def refuse_a_writer(self) -> None:
-        """Raise ScopeMissing for a PostgreSQL role that could write (SEC41)."""
-        if self.url.get_backend_name() != "postgresql":
-            return
-        with self.reading() as connection:
-            able = connection.execute(text(_CAN_WRITE)).scalar()
-        if able:
-            raise ScopeMissing(
-                f"the database user may write ({able}); the hub wants one that only reads",
-                where=self.where,
-                do="Make one: CREATE ROLE reader LOGIN; GRANT SELECT ON usage_days TO reader",
-            )
+    def _prove(self, connection: Connection) -> None:
+        """Once a run: the user cannot write, where the database tells (SEC41)."""
+        if self.backend == "postgresql" and not self._is_proved:
+            refuse_writer(connection, self.statement.tables, where=self.where)
+        self._is_proved = True
 
-    def rows(self, statement: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-        """All rows of a statement as plain dicts."""
+    def _hidden(self) -> list[str]:
+        """The parts of the URL that may be secret: its password and every option's value."""
+        options = [one for name in self.url.query for one in self.url.normalized_query[name]]
+        return [word for word in (str(self.url.password or ""), *options) if len(word) > 3]
+
+    def rows(self, statement: Select[Any], given: Mapping[str, Any]) -> list[Record]:
+        """All rows of a statement. ReadRefused when they are larger than one page may be."""
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(text(statement), given).mappings()]
+            result = connection.execution_options(stream_results=True).execute(statement, given)
+            found: list[Record] = []
+            size = 0
+            for row in result.mappings():
+                found.append(dict(row))
+                size += sum(len(v) for v in found[-1].values() if isinstance(v, str | bytes))
+                if size > MAX_BYTES:
+                    raise self._too_large()
+            return found
+
+    def _too_large(self) -> ReadRefused:
+        return ReadRefused(
+            f"one page of rows holds more than {MAX_BYTES // 1024 // 1024} MB",
+            where=self.where,
+            do="Lower page_rows, or select shorter columns in the query",
+            code="BODY_TOO_LARGE",
+        )
 
     def close(self) -> None:
         """Give back every connection."""
         if "engine" in self.__dict__:
             self.engine.dispose()
-
-
-_CAN_WRITE = """
-SELECT CASE
-  WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN 'a superuser'
-  ELSE (SELECT min(table_schema || '.' || table_name)
-        FROM information_schema.table_privileges
-        WHERE grantee = current_user
-          AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'))
-END
-"""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from hashlib import blake2b
 
-from hub import ConfigError, Page, Position, Row, stream
+from hub import ConfigError, HubError, Page, Position, RetryLater, Row, stream
 
-from .client import Database
-from .mapping import to_usage_day
+from .client import Database, Record
+from .keyset import Keyset
+from .mapping import KEPT, to_usage_day
+from .place import Place, Standing
 from .settings import SqlSettings
+from .values import plain
 
 
 class Reads:
@@ -19,84 +22,84 @@ class Reads:
 
     settings: SqlSettings
     database: Database
+    now: Callable[[], datetime]
+    custom_fields: Callable[[str], Sequence[str]]
 
-    @stream(maps=to_usage_day)
+    @stream(maps=to_usage_day, keeps=KEPT)
     def usage(self, at: Position | None) -> Iterator[Page]:
-        """Usage days, oldest written first; a row written again comes again."""
-        position = dict(at.state) if at else {}
-        is_first = "cursor" not in position
-        while True:
-            rows = self._after(position)
-            if not rows:
-                yield Page((), at=Position(state=position) if position else None, complete=is_first)
-                return
-            last = rows[-1]
-            position = {
-                "cursor": _plain(last[self.settings.cursor]),
-                "key": _plain(last[self.settings.key]),
-            }
-            yield Page([self._named(row) for row in rows], at=Position(state=position))
+        """Usage days, oldest written first; a row that was written again comes again."""
+        settings, keyset = self.settings, Keyset(self.database, extra=self.custom_fields("usage"))
+        now = self.now()
+        standing = Standing.stored(at, self._digest(), now=now)
+        since = _day_before(standing.since) if standing.is_first else None
+        place = standing.start(timedelta(seconds=settings.lag_s), settings.zone)
+        standing = replace(standing, looked_at=now)
+        if rows := keyset.without_place(since):
+            yield Page(self._named(rows))
+        read, is_last = 0, False
+        while not is_last:
+            if read >= settings.max_rows:
+                raise self._enough(read)
+            rows, is_last = keyset.after(place, since)
+            if rows:
+                place = self._moved(place, keyset.place_of(rows[-1]))
+                standing = replace(standing, place=place)
+            read += len(rows)
+            reached = replace(standing, is_first=standing.is_first and not is_last)
+            yield Page(
+                self._named(rows),
+                at=self._position(reached),
+                complete=is_last and standing.is_first,
+            )
 
-    def _after(self, position: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The next rows behind a position, ordered by cursor and key.
+    def _moved(self, before: Place | None, after: Place) -> Place:
+        """The new place; an error when paging would turn in a circle (R6)."""
+        if after == before:
+            raise HubError(
+                f"the page after {self.settings.cursor} {plain(after.cursor)} ends where it began",
+                where=self.database.where,
+                do="Round the cursor column to milliseconds in the query",
+                code="PAGINATION_STUCK",
+            )
+        return after
 
-        A tie that would be cut in two is read to its end, so no row of it is lost.
-        """
-        size = self.settings.page_rows
-        rows = self._select(position, size)
-        if len(rows) == size:
-            last = rows[-1]
-            tie = self._ties(last)
-            known = [row for row in rows if not self._same_place(row, last)]
-            rows = [*known, *tie]
-        return rows
+    def _position(self, standing: Standing) -> Position:
+        try:
+            return standing.position()
+        except TypeError as error:
+            raise ConfigError(
+                f"{self.settings.cursor} or {self.settings.key} holds a {error}, and has no order",
+                where=self.database.where,
+                do="Name a column of numbers, times or texts as cursor and key",
+            ) from error
 
-    def _select(self, position: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
-        cursor, key = self._column(self.settings.cursor), self._column(self.settings.key)
-        behind, given = "", dict[str, Any]()
-        if "cursor" in position:
-            behind = f"WHERE ({cursor} > :cursor OR ({cursor} = :cursor AND {key} > :key))"
-            given = {"cursor": position["cursor"], "key": position["key"]}
-        return self.database.rows(
-            f"SELECT * FROM ({self.database.query}) AS read_rows {behind}"  # noqa: S608 - checked
-            f" ORDER BY {cursor}, {key} LIMIT {size}",
-            given,
+    def _enough(self, read: int) -> RetryLater:
+        return RetryLater(
+            f"{read:,} rows were read, and max_rows is {self.settings.max_rows:,}",
+            where=self.database.where,
+            do="The next sync goes on from there; raise max_rows to read more at once",
+            after_s=0,
         )
 
-    def _ties(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
-        cursor, key = self._column(self.settings.cursor), self._column(self.settings.key)
-        return self.database.rows(
-            f"SELECT * FROM ({self.database.query}) AS read_rows"  # noqa: S608 - checked
-            f" WHERE {cursor} = :cursor AND {key} = :key",
-            {
-                "cursor": _plain(last[self.settings.cursor]),
-                "key": _plain(last[self.settings.key]),
-            },
-        )
+    def _named(self, rows: Sequence[Record]) -> list[Row]:
+        """Rows in the hub's words, with the vendor whose ids they hold."""
+        names = dict(self.settings.columns) | {"id": self.settings.key}
+        extra = self.custom_fields("usage")
+        return [
+            {name: plain(row.get(name)) for name in extra}
+            | {ours: plain(row.get(theirs)) for ours, theirs in names.items()}
+            | {"crm": self.settings.crm}
+            for row in rows
+        ]
 
-    def _same_place(self, row: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
-        names = (self.settings.cursor, self.settings.key)
-        return all(row[name] == last[name] for name in names)
-
-    def _column(self, name: str) -> str:
-        if not name.isidentifier():
-            raise ConfigError(f"{name} is no column name", where=self.database.where)
-        return self.database.engine.dialect.identifier_preparer.quote(name)
-
-    def _named(self, row: Mapping[str, Any]) -> Row:
-        """The row in the hub's words: only the columns that mean something are handed on."""
-        named = {ours: _plain(row.get(theirs)) for ours, theirs in self.settings.columns.items()}
-        return {**named, "id": _plain(row[self.settings.key]), "crm": self.settings.crm}
+    def _digest(self) -> str:
+        """Changes with whatever makes another row of the same data: then all is read again."""
+        settings = self.settings
+        said = (settings.query, settings.key, settings.cursor, dict(settings.columns), settings.crm)
+        text = repr((*said, sorted(self.custom_fields("usage"))))
+        return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    """A database value as JSON can hold it, exactly."""
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else str(value)
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).hex()
-    return value
+def _day_before(since: datetime | None) -> date | None:
+    """A day that is before `since` in every time zone."""
+    return (since - timedelta(days=1)).date() if since else None
