@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -71,7 +71,7 @@ def cut(vendor: str, specs: Path) -> Json:
         "origin": wanted["origin"],
         "licence": wanted["licence"],
         "endpoints": endpoints,
-        "schemas": _reached(endpoints, known),
+        "schemas": _reached(endpoints, known, wanted.get("also", ())),
     }
 
 
@@ -105,7 +105,8 @@ def _endpoint(operation: Json) -> Json:
         kept["body"] = {"media": media, "needed": body.get("required", False), "shape": shape}
     for status, answer in operation["responses"].items():
         content = answer.get("content", {}).get("application/json")
-        kept["answers"][status] = None if content is None else _shape(content["schema"])
+        if content is not None or status < "400":  # A refusal is described somehow or not at all.
+            kept["answers"][status] = None if content is None else _shape(content["schema"])
     return kept
 
 
@@ -139,10 +140,10 @@ def _require(known: Json, older: Json) -> None:
             known[name]["required"] = sorted(always)
 
 
-def _reached(endpoints: Json, known: Json) -> Json:
+def _reached(endpoints: Json, known: Json, also: Sequence[str]) -> Json:
     """Every schema that the endpoints name, and those that these name in turn."""
     found: Json = {}
-    waiting = list(_named(endpoints))
+    waiting = [*_named(endpoints), *also]
     while waiting:
         name = waiting.pop()
         if name not in found:

@@ -30,11 +30,13 @@ from hub.testing.kit import Call, Exchange
 Json: TypeAlias = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 OURS = "retention-hub/"
 """How the hub's own calls name themselves."""
 
-PEOPLE = re.compile(r"/|/style\.css|/record/[^/]+/[^/]+|/contacts/\d+/record/[\d-]+/\d+")
+PEOPLE = re.compile(
+    r"/|/style\.css|/record/[^/]+/[^/]+|/contacts/\d+/record/[\d-]+/\d+|/agent/\w+/\d+"
+)
 """Pages for people, which no contract speaks of."""
 
 FORMATS = FormatChecker(formats=())
@@ -138,7 +140,7 @@ class Contract:
             yield "a body is sent where none is taken"
             return
         media = call.headers.get("content-type", "").partition(";")[0]
-        if media != body["media"]:
+        if media not in body["media"].split(" or "):
             yield f"the body is {media}, not {body['media']}"
         elif media == FORM:
             sent = _nested(parse_qs(call.body.decode(), keep_blank_values=True))
@@ -210,22 +212,21 @@ def overlay_of(vendor: str) -> Json:
 def lay(line: Json, said: Json) -> None:
     """Change the cut as one line of the overlay says.
 
-    A line names an `endpoint` (`*` fits any text) or a `schema`. At an endpoint, `query` and
-    `answers` come on top, `body` gives fields of the body another shape, `spares` names what need
-    not be sent; with `like` it is a new one that begins as a copy. At a schema, `nulls` may be null
-    too, and `fields` are of another shape.
+    A line names an `endpoint` (`*` fits any text) or a `schema`; with `like` it is a new one that
+    begins as a copy. At an endpoint, `query` and `answers` come on top, `takes` is its body, `body`
+    gives fields of the body another shape. At a schema, `nulls` may be null too, and `fields` are
+    of another shape. `spares` names what need not be there.
     """
-    if "schema" in line:
-        _lay_on_schema(line, said["schemas"][line["schema"]], said["schemas"])
-        return
+    part = "schemas" if "schema" in line else "endpoints"
+    pattern = line.get("schema") or line["endpoint"]
     if "like" in line:
-        like = said["endpoints"][line["like"]]
-        said["endpoints"][line["endpoint"]] = copy.deepcopy(like)
-    names = [name for name in said["endpoints"] if fnmatchcase(name, line["endpoint"])]
+        said[part][pattern] = copy.deepcopy(said[part][line["like"]])
+    names = [name for name in said[part] if fnmatchcase(name, pattern)]
     if not names:
-        raise LookupError(f"no endpoint is like {line['endpoint']}")
+        raise LookupError(f"nothing among the {part} is like {pattern}")
     for name in names:
-        _lay_on_endpoint(line, said["endpoints"][name], said["schemas"])
+        change = _lay_on_schema if part == "schemas" else _lay_on_endpoint
+        change(line, said[part][name], said["schemas"])
 
 
 def _lay_on_schema(line: Json, schema: Json, schemas: Json) -> None:
@@ -235,19 +236,19 @@ def _lay_on_schema(line: Json, schema: Json, schemas: Json) -> None:
     for field, wanted in line.get("fields", {}).items():
         holder, last = _holder(schemas, schema, field)
         holder[last] = wanted
+    if "spares" in line:
+        schema["required"] = [n for n in schema.get("required", ()) if n not in line["spares"]]
 
 
 def _lay_on_endpoint(line: Json, spec: Json, schemas: Json) -> None:
     spec["query"] |= line.get("query", {})
     spec["answers"] |= line.get("answers", {})
-    spared = line.get("spares", ())
-    spec["needs"] = [name for name in spec["needs"] if name not in spared]
-    shape = spec.get("body", {}).get("shape", {})
-    if spared and "required" in shape:
-        shape["required"] = [name for name in shape["required"] if name not in spared]
-    for field, wanted in line.get("body", {}).items():
-        holder, last = _holder(schemas, shape, field)
-        holder[last] = wanted
+    if "takes" in line:
+        spec["body"] = {"media": JSON, "needed": True} | line["takes"]
+    if "spares" in line:
+        spec["needs"] = [name for name in spec["needs"] if name not in line["spares"]]
+    if "body" in spec:
+        _lay_on_schema({**line, "fields": line.get("body", {})}, spec["body"]["shape"], schemas)
 
 
 def _holder(schemas: Json, schema: Json, field: str) -> tuple[Json, str]:
