@@ -2,96 +2,104 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from ..connector import Receipt
 from ..errors import HubError
-from ..model import RecordKey
-from ..store import Database, as_dicts, canonical, digest, insert, table_of
+from ..model import CreateTask
+from ..store import Database, as_dicts, canonical, insert, table_of
 from ..store.tables import LedgerEntry
+from .items import Item
 
-State: TypeAlias = Literal["intended", "sent", "done", "refused", "unknown", "cancelled"]
-Item: TypeAlias = Mapping[str, Any]
-"""A row of `plan_item`."""
+State: TypeAlias = Literal["sent", "done", "refused", "unknown", "cancelled"]
+Row: TypeAlias = dict[str, Any]
 
-
-def ledger_key(kind: str, target: RecordKey, new: str, task_key: str | None = None) -> str:
-    """What makes a write findable: a task's intent key, or target and content of a change."""
-    if task_key is not None:
-        return task_key if kind == "create" else f"{kind}/{task_key}"
-    if kind == "define":
-        return f"define/{target.vendor}/{target.vendor_account}/{target.object}.{target.id}"
-    return f"{kind}/{target}/{digest(new)}"
+FOUND = "found there"
+"""How the reason of an entry begins that is done without a write."""
 
 
-def intend(
-    database: Database, items: Sequence[Item], keys: Sequence[str], *, actor: str, now: datetime
-) -> list[int]:
-    """Write down what is about to be sent, in one commit; returns the entries' numbers in order."""
-    rows = [_entry(item, key, actor, now) for item, key in zip(items, keys, strict=True)]
-    table = table_of(LedgerEntry)
-    with database.write() as writing:
-        insert(writing, LedgerEntry, rows)
-        plan = items[0]["plan"]
-        found = writing.execute(
-            select(table.c.item, func.max(table.c.seq))
-            .where(table.c.plan == plan, table.c.item.in_([item["seq"] for item in items]))
-            .group_by(table.c.item)
-        )
-        numbers: dict[int, int] = dict(found.all())
-    return [numbers[item["seq"]] for item in items]
-
-
-def _entry(item: Item, key: str, actor: str, now: datetime) -> dict[str, Any]:
+def entry(
+    item: Item,
+    state: State,
+    *,
+    now: datetime,
+    actor: str = "hub",
+    reason: str | None = None,
+    receipt: Receipt | None = None,
+    problem: HubError | None = None,
+) -> Row:
+    """A new row of the ledger; only one that is `sent` was or will be written to a vendor."""
+    is_open = state in LedgerEntry.UNSETTLED
     return {
-        "key": key,
-        "plan": item["plan"],
-        "item": item["seq"],
-        **{part: item[part] for part in _COPIED},
-        "before": item["old"],
-        "after": item["new"],
-        "state": "sent",
+        "key": item.key,
+        "plan": item.plan,
+        "item": item.seq,
+        **item.place(),
+        "action": canonical(item.action.model_dump(mode="json")),
+        "before": canonical(None if item.old is None else dict(item.old)),
+        "after": canonical(dict(item.new)),
+        "state": state,
         "actor": actor,
-        "reason": item["why"],
+        "reason": reason or item.why,
         "intended_at": now,
-        "sent_at": now,
+        "sent_at": now if state == "sent" else None,
+        "settled_at": None if is_open else now,
+        **_outcome(receipt, problem),
     }
 
 
-_COPIED = (
-    "kind", "connection", "vendor", "vendor_account", "object", "record_id", "account_id", "action",
-)  # fmt: skip
+def _outcome(receipt: Receipt | None, problem: HubError | None) -> Row:
+    return {
+        "receipt_id": receipt.id if receipt else None,
+        "receipt_url": receipt.url if receipt else None,
+        "problem_code": problem.code if problem else None,
+        "problem": _told(problem) if problem else None,
+    }
 
 
-def settle_entry(
-    database: Database,
-    seq: int,
+def _told(problem: HubError) -> str:
+    return f"{problem.what}." + (f" {problem.do}." if problem.do else "")
+
+
+def write_down(database: Database, rows: Sequence[Row]) -> None:
+    """Append to the ledger, in one commit."""
+    if rows:
+        with database.write() as writing:
+            insert(writing, LedgerEntry, rows)
+
+
+def conclude(
+    writing: Connection,
+    item: Item,
     state: State,
     *,
     now: datetime,
     receipt: Receipt | None = None,
     problem: HubError | None = None,
 ) -> None:
-    """Write down how a write ended (or that nobody knows yet)."""
+    """How the open entry of an item ended, or that nobody knows."""
     table = table_of(LedgerEntry)
-    values: dict[str, Any] = {
-        "state": state,
-        "settled_at": None if state in LedgerEntry.UNSETTLED else now,
-        "problem_code": problem.code if problem else None,
-        "problem": str(problem) if problem else None,
-    }
-    if receipt is not None:
-        values |= {"receipt_id": receipt.id, "receipt_url": receipt.url}
-    with database.write() as writing:
-        writing.execute(update(table).where(table.c.seq == seq).values(values))
+    is_open = state in LedgerEntry.UNSETTLED
+    writing.execute(
+        update(table)
+        .where(
+            table.c.key == item.key,
+            table.c.plan == item.plan,
+            table.c.item == item.seq,
+            table.c.state.in_(LedgerEntry.UNSETTLED),
+        )
+        .values(state=state, settled_at=None if is_open else now, **_outcome(receipt, problem))
+    )
 
 
-def unsettled(reading: Connection, connection: str | None = None) -> list[dict[str, Any]]:
-    """Entries whose outcome is not known, oldest first."""
+def unsettled(reading: Connection, connection: str | None = None) -> list[Row]:
+    """Entries of which nobody knows yet how they ended, oldest first."""
     table = table_of(LedgerEntry)
     statement = select(table).where(table.c.state.in_(LedgerEntry.UNSETTLED)).order_by(table.c.seq)
     if connection is not None:
@@ -99,43 +107,118 @@ def unsettled(reading: Connection, connection: str | None = None) -> list[dict[s
     return as_dicts(reading, statement)
 
 
-def tasks_done(reading: Connection) -> dict[str, dict[str, Any]]:
-    """The tasks that stand in a tool, by intent key: the newest done create of each."""
+def last_of_plan(reading: Connection, plan: int) -> dict[int, Row]:
+    """The newest entry of each item of a plan that has one."""
     table = table_of(LedgerEntry)
-    rows = as_dicts(
-        reading,
-        select(table)
-        .where(table.c.kind == "create", table.c.state == "done")
-        .order_by(table.c.seq),
-    )
-    return {row["key"]: row for row in rows}
+    rows = as_dicts(reading, select(table).where(table.c.plan == plan).order_by(table.c.seq))
+    return {row["item"]: row for row in rows}
 
 
-def keys_in(reading: Connection, keys: Iterable[str], states: Sequence[State]) -> set[str]:
-    """Which of these keys have an entry in one of these states."""
+def states_of(reading: Connection, keys: Iterable[str]) -> dict[str, set[str]]:
+    """The states in which each of these keys has an entry."""
     table = table_of(LedgerEntry)
-    wanted = list(keys)
-    rows = reading.execute(
-        select(table.c.key).where(table.c.key.in_(wanted), table.c.state.in_(states))
-    )
-    return set(rows.scalars())
+    found: dict[str, set[str]] = {}
+    rows = reading.execute(select(table.c.key, table.c.state).where(table.c.key.in_(list(keys))))
+    for key, state in rows:
+        found.setdefault(key, set()).add(state)
+    return found
 
 
-def record_adopted(
-    database: Database, item: Item, key: str, receipt: Receipt, *, actor: str, now: datetime
-) -> None:
-    """A task with this key was there already: it is ours from now on, nothing was written."""
-    row = _entry(item, key, actor, now) | {
-        "state": "done",
-        "settled_at": now,
-        "receipt_id": receipt.id,
-        "receipt_url": receipt.url,
-        "reason": f"found in the tool: {item['why']}",
-    }
-    with database.write() as writing:
-        insert(writing, LedgerEntry, [row])
+# --- tasks ----------------------------------------------------------------------------------------
 
 
-def digest_of(values: Mapping[str, str | None]) -> str:
-    """The fingerprint of what was observed, for the check just before writing."""
-    return digest(canonical(dict(values)))
+@dataclass(frozen=True)
+class Standing:
+    """A task that the hub made or adopted: the ledger's entry, and which problem it is about."""
+
+    row: Mapping[str, Any]
+
+    @property
+    def opened_on(self) -> str | None:
+        """The first day of the problem, as an ISO day."""
+        told: str | None = json.loads(self.row["after"]).get("opened_on")
+        return told
+
+    @property
+    def cause(self) -> str:
+        """What the problem is about; intent keys begin with it."""
+        return str(self.row["key"]).rpartition("-")[0]
+
+    @property
+    def owner_id(self) -> str | None:
+        """Whose list of tasks it went into."""
+        return CreateTask.model_validate_json(self.row["action"]).owner_id
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What the ledger says of tasks: those that stand in a tool, by intent key, and more.
+
+    `sent` were or may have been written, not found. `over` need no closing any more: closed by us
+    or by a person, or gone.
+    """
+
+    standing: Mapping[str, Standing]
+    unsettled: frozenset[str]
+    sent: Sequence[Standing]
+    over: frozenset[str]
+
+    @classmethod
+    def load(cls, reading: Connection) -> Tasks:
+        """As the ledger stands now."""
+        table = table_of(LedgerEntry)
+        rows = as_dicts(
+            reading,
+            select(table).where(table.c.kind.in_(("create", "close"))).order_by(table.c.seq),
+        )
+        creates = [row for row in rows if row["kind"] == "create"]
+        closes = [row for row in rows if row["kind"] == "close"]
+        done = [row for row in creates if row["state"] == "done"]
+        open_ = [row for row in creates if row["state"] in LedgerEntry.UNSETTLED]
+        return cls(
+            standing={row["key"]: Standing(row) for row in done},
+            unsettled=frozenset(row["key"] for row in open_),
+            sent=[Standing(row) for row in (*done, *open_) if row["sent_at"] is not None],
+            over=frozenset(
+                row["key"].removeprefix("close/")
+                for row in closes
+                if row["state"] == "done" or row["problem_code"] == "TARGET_GONE"
+            ),
+        )
+
+
+# --- what people changed --------------------------------------------------------------------------
+
+
+class Hands:
+    """Which differences people made, so that an unattended run leaves them alone (R39).
+
+    A field was changed by a person when it no longer says what the hub wrote last. A write that was
+    refused because its target had changed waits for a person too.
+    """
+
+    def __init__(self, reading: Connection, connection: str) -> None:
+        table = table_of(LedgerEntry)
+        columns = (table.c[name] for name in ("key", "record_id", "state", "problem_code", "after"))
+        statement = (
+            select(*columns)
+            .where(table.c.kind == "change", table.c.connection == connection)
+            .order_by(table.c.seq)
+        )
+        self._wrote: dict[tuple[str, str], str | None] = {}
+        self._refused: set[str] = set()
+        for key, record, state, problem, after in reading.execute(statement):
+            if state == "done":
+                self._wrote |= {(record, name): val for name, val in json.loads(after).items()}
+            elif problem == "TARGET_CHANGED":
+                self._refused.add(key)
+
+    def changed(self, item: Item) -> bool:
+        """Whether all that this item would do is undo what a person did."""
+        if item.kind != "change" or item.depends_on is not None:
+            return False
+        undone = all(
+            (item.target.id, name) in self._wrote and self._wrote[item.target.id, name] == value
+            for name, value in item.new.items()
+        )
+        return undone or item.key in self._refused

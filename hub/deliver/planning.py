@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection as Reading
+from sqlalchemy import select, update
 
-from ..config import Config, Connection
-from ..connector import Connector, Observed
-from ..decide import published_run
+from ..config import Config
+from ..connector import Observed, Receipt
 from ..env import Env
-from ..errors import HubError, UsageError
-from ..model import CloseTask, CreateTask, DefineField, FieldSpec, RecordKey, SetFields
-from ..store import Database, as_dicts, canonical, table_of, upsert
-from ..store.tables import (
-    Decision,
-    DesiredField,
-    DesiredTask,
-    LedgerEntry,
-    Plan,
-    PlanItem,
-    Verdict,
-)
+from ..errors import HubError, StoreError
+from ..model import CloseTask, CreateTask, DefineField, RecordKey, SetFields
+from ..store import Database, as_dicts, canonical, insert, table_of, upsert
+from ..store.tables import LedgerEntry, Plan, PlanItem
 from ..vocabulary import field_specs
-from .ledger import digest_of, keys_in, tasks_done
-from .limits import split_by_owner, why_stopped
-from .observe import keep_observed, observe
-
-CLOSED = "The reason for this task is gone, so the hub closed it."
+from .items import Item, digest_of, is_defined, target_gone
+from .ledger import FOUND, Hands, Row, Standing, Tasks, entry
+from .limits import Owner, Task, by_day, is_first_fill, why_stopped
+from .tools import Progress, Tool, Tools
+from .wanted import Fields, Wanted
 
 
 @dataclass
@@ -46,381 +36,397 @@ class PlanMade:
     problems: list[tuple[str, HubError]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Desired:
-    """The current decision, as far as one connection can carry it."""
+class Planner:
+    """Makes one plan, connection by connection: fields, then new tasks, then tasks to close."""
 
-    run: int
-    as_of: date
-    fields: Mapping[str, list[dict[str, Any]]]
-    tasks: list[dict[str, Any]]
-    customers: int
+    def __init__(
+        self, config: Config, database: Database, env: Env, tools: Tools, progress: Progress
+    ) -> None:
+        self.config, self.database, self.env, self.tools = config, database, env, tools
+        self.progress = progress
+        self.specs = field_specs(config.statuses)
+        with database.read() as reading:
+            self.wanted = Wanted.load(reading)
+            self.tasks = Tasks.load(reading)
+        self.items: list[Item] = []
+        self.new_tasks: list[Task] = []
+        self.noticed: list[Row] = []
+        self.listed: dict[str, list[dict[str, Any]]] = {
+            name: []
+            for name in (
+                "waiting", "not_written", "unsettled", "gone", "adopted", "moved",
+                "changed_by_people",
+            )
+        }  # fmt: skip
+        self.problems: list[tuple[str, HubError]] = []
+
+    def make(self) -> PlanMade:
+        """Read back, compare, store what differs."""
+        self.listed["not_written"] = [
+            {**_listed(task), "why_not": task["not_written"]}
+            for task in self.wanted.tasks
+            if task["not_written"] is not None and task["key"] not in self.tasks.standing
+        ]
+        for name in self._connections():
+            before = len(self.items)
+            try:
+                self._plan_connection(self.tools.open(name))
+            except StoreError:
+                raise
+            except HubError as problem:
+                del self.items[before:]
+                self.problems.append((name, problem))
+            self.progress(name, len(self.items) - before)
+        return self._stored()
+
+    def _connections(self) -> list[str]:
+        named = {*self.wanted.fields, *(task["connection"] for task in self.wanted.tasks)}
+        named |= {one.row["connection"] for one in self._perhaps_over()}
+        return [name for name in self.config.connections if name in named]
+
+    def _plan_connection(self, tool: Tool) -> None:
+        before = len(self.items)
+        for kind, records in sorted(self.wanted.fields.get(tool.name, {}).items()):
+            self._plan_fields(tool, kind, records)
+        self._note_hands(tool, self.items[before:])
+        self._plan_new_tasks(tool)
+        self._plan_closes(tool)
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def _plan_fields(self, tool: Tool, kind: str, records: Fields) -> None:
+        """An item for each field that must be defined, and one for each record that differs."""
+        defined = self._plan_definitions(tool, kind, records)
+        there = tool.observe(kind, sorted(records))
+        for record, rows in sorted(records.items()):
+            target = _key(tool, kind, record)
+            if there[record].exists:
+                self._plan_change(tool, target, rows, there[record], defined)
+            else:
+                row = next(iter(rows.values()))
+                self.listed["gone"].append(_gone(target, row["account_id"], there[record]))
+
+    def _plan_definitions(self, tool: Tool, kind: str, records: Fields) -> int | None:
+        """Items that make or complete the fields, each after the one before; the last one's seq."""
+        if tool.writer(DefineField, kind) is None or not tool.reads_back("fields"):
+            return None
+        names = [name for name in self.specs if any(name in rows for rows in records.values())]
+        there = tool.observe("fields", [f"{kind}.{name}" for name in names])
+        last: int | None = None
+        for name in names:
+            found, spec = there[f"{kind}.{name}"], self.specs[name]
+            action = DefineField(object=kind, field=spec)
+            if is_defined(action, found):
+                continue
+            last = self._add(
+                Item(
+                    seq=0,
+                    kind="define",
+                    connection=tool.name,
+                    target=_key(tool, kind, name),
+                    action=action,
+                    old=dict(found.values) if found.exists else None,
+                    new={"kind": spec.kind, "options": ",".join(o.value for o in spec.options)},
+                    why=f"{spec.label} must be a field there before it can be said",
+                    depends_on=last,
+                )
+            )
+        return last
+
+    def _plan_change(
+        self,
+        tool: Tool,
+        target: RecordKey,
+        rows: Mapping[str, Mapping[str, Any]],
+        there: Observed,
+        defined: int | None,
+    ) -> None:
+        new = {
+            name: row["value"]
+            for name, row in sorted(rows.items())
+            if (row["value"] or None) != (there.values.get(name) or None)
+        }
+        if not new:
+            return
+        old = {name: there.values.get(name) for name in new}
+        row = next(iter(rows.values()))
+        self._add(
+            Item(
+                seq=0,
+                kind="change",
+                connection=tool.name,
+                target=target,
+                action=SetFields(target=target, values=new),
+                old=old,
+                new=new,
+                why=row["why"],
+                account_id=row["account_id"],
+                seen=digest_of(old),
+                depends_on=defined,
+            )
+        )
+
+    def _note_hands(self, tool: Tool, items: Sequence[Item]) -> None:
+        """List what people changed; an unattended run leaves it as it is."""
+        if not items:
+            return
+        with self.database.read() as reading:
+            hands = Hands(reading, tool.name)
+        self.listed["changed_by_people"] += [
+            {
+                "record": str(item.target),
+                "account_id": item.account_id,
+                "says": dict(item.old or {}),
+                "wanted": dict(item.new),
+            }
+            for item in items
+            if hands.changed(item)
+        ]
+
+    # --- new tasks ------------------------------------------------------------------------------
+
+    def _plan_new_tasks(self, tool: Tool) -> None:
+        """An item for each task that is not there yet, as many a day as the limits let out."""
+        candidates = self._missing_tasks(tool)
+        today, waiting = self._looked_for(tool, candidates)
+        self.new_tasks += [*today, *waiting]
+        self.listed["waiting"] += [_listed(task) for task in waiting]
+        for task in today:
+            self._add(_create(tool, task))
+
+    def _missing_tasks(self, tool: Tool) -> list[Task]:
+        """Tasks that the ledger knows nothing of, and whose target is there."""
+        missing: list[Task] = []
+        for task in self.wanted.tasks:
+            key = task["key"]
+            if task["connection"] != tool.name or task["not_written"] is not None:
+                continue
+            if key in self.tasks.standing:
+                continue
+            if key in self.tasks.unsettled:
+                self.listed["unsettled"].append(_listed(task))
+            elif self._is_elsewhere(task):
+                self.listed["moved"].append(_listed(task))
+            else:
+                missing.append(task)
+        return self._with_target(tool, missing)
+
+    def _is_elsewhere(self, task: Task) -> bool:
+        """Whether the same problem has its task already, at another record of the account."""
+        problem = self.wanted.problem(task)
+        return any(self.wanted.problem_of(one) == problem for one in self._open_tasks())
+
+    def _open_tasks(self) -> Iterable[Standing]:
+        over = self.tasks.over
+        return (one for key, one in self.tasks.standing.items() if key not in over)
+
+    def _with_target(self, tool: Tool, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks whose record still exists; the others are listed."""
+        there: dict[tuple[str, str], Observed] = {}
+        for kind in sorted({task["object"] for task in tasks}):
+            if tool.reads_back(kind):
+                ids = [task["record_id"] for task in tasks if task["object"] == kind]
+                there |= {(kind, one): seen for one, seen in tool.observe(kind, ids).items()}
+        kept: list[Task] = []
+        for task in tasks:
+            seen = there.get((task["object"], task["record_id"]))
+            if seen is None or seen.exists:
+                kept.append(task)
+            else:
+                target = _key(tool, task["object"], task["record_id"])
+                self.listed["gone"].append(_gone(target, task["account_id"], seen))
+        return kept
+
+    def _looked_for(self, tool: Tool, candidates: list[Task]) -> tuple[list[Task], list[Task]]:
+        """(tasks of today, tasks that wait) when all that stand there already are taken out.
+
+        Only those whose turn it is are looked for: what waits may wait to be found, too.
+        """
+        already, looked = self._created_today(), set[str]()
+        while True:
+            today, waiting = by_day(candidates, already, self.config.limits.tasks_per_owner_and_day)
+            unseen = [task for task in today if task["key"] not in looked]
+            if not unseen:
+                return today, waiting
+            for task in unseen:
+                looked.add(task["key"])
+                item = _create(tool, task)
+                if (found := tool.find(item.action, item.target.object)) is not None:
+                    candidates.remove(task)
+                    self._adopt(item, task, found)
+
+    def _adopt(self, item: Item, task: Task, found: Receipt) -> None:
+        """The task stands there, from before a lost ledger or by another hub: it is ours now."""
+        reason = f"{FOUND}: {item.why}"
+        self.noticed.append(entry(item, "done", now=self.env.now(), reason=reason, receipt=found))
+        self.listed["adopted"].append(_listed(task))
+
+    def _created_today(self) -> Counter[Owner]:
+        """How many tasks were written on the decision's day, by whose they are."""
+        zone, day = self.config.zone, self.wanted.as_of
+        return Counter(
+            (one.row["connection"], str(one.owner_id))
+            for one in self.tasks.sent
+            if one.row["intended_at"].astimezone(zone).date() == day
+        )
+
+    # --- tasks whose problem is over ------------------------------------------------------------
+
+    def _perhaps_over(self) -> list[Standing]:
+        """Standing tasks that the current decision does not want any more."""
+        keys = {task["key"] for task in self.wanted.tasks}
+        problems = {self.wanted.problem(task) for task in self.wanted.tasks}
+        return [
+            one
+            for one in self._open_tasks()
+            if one.row["key"] not in keys
+            and self.wanted.problem_of(one) not in problems
+            and self._ends_with_note(one)
+        ]
+
+    def _ends_with_note(self, standing: Standing) -> bool:
+        name = self.wanted.plays.get(self.wanted.problem_of(standing))
+        play = self.config.definitions.plays.get(name or "")
+        return play is None or play.ends.task == "close with note"
+
+    def _plan_closes(self, tool: Tool) -> None:
+        """Close the tasks whose problem is over, unless a person did or they are gone."""
+        over = [one for one in self._perhaps_over() if one.row["connection"] == tool.name]
+        writer = tool.writer(CloseTask)
+        if not over or writer is None or not tool.reads_back("tasks"):
+            return
+        kind = writer.on[0] if writer.on else "tasks"
+        there = tool.observe("tasks", [str(one.row["receipt_id"]) for one in over])
+        for standing in over:
+            item = self._close(tool, kind, standing)
+            now = there[item.target.id]
+            if now.exists and now.values.get("status") == "open":
+                self._add(item)
+            else:
+                self._notice_ended(item, now)
+
+    def _close(self, tool: Tool, kind: str, standing: Standing) -> Item:
+        row = standing.row
+        target = _key(tool, kind, str(row["receipt_id"]))
+        day = self.wanted.as_of
+        note = f"Closed by the hub on {day.day} {day:%b %Y}: the problem it was about is over."
+        return Item(
+            seq=0,
+            kind="close",
+            connection=tool.name,
+            target=target,
+            action=CloseTask(target=target, note=note),
+            old={"status": "open"},
+            new={"status": "done", "task": row["key"]},
+            why="the problem is over",
+            account_id=row["account_id"],
+            seen=digest_of({"status": "open"}),
+        )
+
+    def _notice_ended(self, item: Item, now: Observed) -> None:
+        """A task that needs no closing is written down once, and not asked for again."""
+        at = self.env.now()
+        if now.exists:
+            reason = f"{FOUND}: a person had closed it"
+            self.noticed.append(entry(item, "done", now=at, reason=reason))
+        else:
+            gone = target_gone(item, now)
+            self.noticed.append(entry(item, "cancelled", now=at, problem=gone))
+
+    # --- storing --------------------------------------------------------------------------------
+
+    def _add(self, item: Item) -> int:
+        self.items.append(replace(item, seq=len(self.items) + 1))
+        return len(self.items)
+
+    def _stored(self) -> PlanMade:
+        written = [
+            i for i in self.items if self.config.connections[i.connection].deliver != "shadow"
+        ]
+        stopped = why_stopped(self.config.limits, written, self.new_tasks, self.wanted.customers)
+        changes = [item for item in self.items if item.kind == "change"]
+        fills = sum(map(is_first_fill, changes))
+        beside = {**self.listed, "first_fills": fills, "changed": len(changes) - fills}
+        rows = [item.row() for item in self.items]
+        with self.database.write() as writing:
+            number = self._stored_under(writing, rows, stopped, beside)
+            insert(writing, LedgerEntry, [row | {"plan": number} for row in self.noticed])
+        return PlanMade(number, len(self.items), stopped, beside, self.problems)
+
+    def _stored_under(
+        self, writing: Reading, rows: list[Row], stopped: str | None, beside: Mapping[str, Any]
+    ) -> int:
+        """The plan's number; one that waits and holds the same writes keeps its own."""
+        table, now = table_of(Plan), self.env.now()
+        values = {
+            "decision": self.wanted.run,
+            "as_of": self.wanted.as_of,
+            "made_at": now,
+            "state": "open" if rows else "applied",
+            "stopped": stopped,
+            "beside": canonical(dict(beside)),
+            "applied_at": None if rows else now,
+        }
+        waits = writing.execute(
+            select(table.c.id).where(table.c.state == "open").order_by(table.c.id.desc())
+        ).scalar()
+        if waits is not None and rows and _rows_of(writing, waits) == rows:
+            writing.execute(update(table).where(table.c.id == waits).values(**values))
+            return int(waits)
+        earlier = table.c.state.in_(("open", "partly"))
+        writing.execute(update(table).where(earlier).values(state="replaced"))
+        made: Any = writing.execute(table.insert().values(**values)).inserted_primary_key
+        upsert(writing, PlanItem, [{"plan": made[0], **row} for row in rows])
+        return int(made[0])
 
 
-def make_plan(
-    config: Config,
-    database: Database,
-    env: Env,
-    *,
-    progress: Callable[[str, int], None] = lambda connection, items: None,
-) -> PlanMade:
-    """Read the targets back, compare, and store what differs.
-
-    Raises UsageError before the first decision. A connection that cannot be read back has no items
-    and is listed among the problems; the others go on.
-    """
-    with database.read() as reading:
-        desired = _desired(reading)
-        planner = _Planner(config, database, env, desired, reading)
-    made = planner.make(progress)
-    return made
+def _rows_of(reading: Reading, plan: int) -> list[Row]:
+    table = table_of(PlanItem)
+    rows = as_dicts(reading, select(table).where(table.c.plan == plan).order_by(table.c.seq))
+    return [{name: value for name, value in row.items() if name != "plan"} for row in rows]
 
 
-def _desired(reading: SqlConnection) -> _Desired:
-    run = published_run(reading)
-    if run is None:
-        raise UsageError("nothing has been decided yet", do="Run `hub decide` first")
-    fields, tasks = table_of(DesiredField), table_of(DesiredTask)
-    by_connection: dict[str, list[dict[str, Any]]] = {}
-    for row in as_dicts(reading, select(fields).where(fields.c.run == run)):
-        by_connection.setdefault(row["connection"], []).append(row)
-    decisions, verdicts = table_of(Decision), table_of(Verdict)
-    return _Desired(
-        run=run,
-        as_of=reading.execute(select(decisions.c.as_of).where(decisions.c.run == run)).scalar_one(),
-        fields=by_connection,
-        tasks=as_dicts(reading, select(tasks).where(tasks.c.run == run).order_by(tasks.c.key)),
-        customers=reading.execute(
-            select(func.count()).select_from(verdicts).where(verdicts.c.run == run)
-        ).scalar_one(),
+def _create(tool: Tool, task: Task) -> Item:
+    target = _key(tool, task["object"], task["record_id"])
+    action = CreateTask(
+        target=target,
+        key=task["key"],
+        title=task["title"],
+        body=task["body"],
+        due=task["due"],
+        priority=task["priority"],
+        owner_id=task["owner_id"],
+    )
+    new = {
+        "title": task["title"],
+        "owner": task["owner"],
+        "due": task["due"].isoformat(),
+        "opened_on": task["opened_on"].isoformat(),
+    }
+    return Item(
+        seq=0,
+        kind="create",
+        connection=tool.name,
+        target=target,
+        action=action,
+        old=None,
+        new=new,
+        why=task["why"],
+        account_id=task["account_id"],
+        evidence=task["evidence"],
     )
 
 
-class _Planner:
-    """Makes one plan, connection by connection."""
-
-    def __init__(
-        self,
-        config: Config,
-        database: Database,
-        env: Env,
-        desired: _Desired,
-        reading: SqlConnection,
-    ) -> None:
-        self.config, self.database, self.env, self.desired = config, database, env, desired
-        self.specs = field_specs(config.statuses)
-        self.standing = tasks_done(reading)
-        open_keys = [task["key"] for task in desired.tasks]
-        self.pending = keys_in(reading, open_keys, ("intended", "sent", "unknown"))
-        self.today = self._created_today(reading)
-        self.items: list[dict[str, Any]] = []
-        self.problems: list[tuple[str, HubError]] = []
-        self.first_fills = 0
-        self.changed_targets = 0
-        self.changed_customers: set[str] = set()
-
-    def make(self, progress: Callable[[str, int], None]) -> PlanMade:
-        wanted, waiting, not_written = self._tasks()
-        for name in self._connections(wanted):
-            try:
-                self._plan_connection(name, [t for t in wanted if t["connection"] == name])
-            except HubError as problem:
-                self.problems.append((name, problem))
-            progress(name, len(self.items))
-        stopped = why_stopped(
-            wanted=[*wanted, *waiting],
-            changed_targets=self.changed_targets,
-            changed_customers=len(self.changed_customers),
-            customers=self.desired.customers,
-            limits=self.config.limits,
-        )
-        beside = {
-            "waiting": [_listed(task) for task in waiting],
-            "not_written": [{**_listed(t), "why_not": t["not_written"]} for t in not_written],
-            "first_fills": self.first_fills,
-            "changed": self.changed_targets,
-        }
-        number = self._store(stopped, beside)
-        return PlanMade(number, len(self.items), stopped, beside, self.problems)
-
-    def _connections(self, wanted: Sequence[Mapping[str, Any]]) -> list[str]:
-        named = {*self.desired.fields, *(task["connection"] for task in wanted)}
-        named |= {row["connection"] for row in self.standing.values()}
-        return [name for name in self.config.connections if name in named]
-
-    # --- tasks --------------------------------------------------------------------------------
-
-    def _tasks(
-        self,
-    ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-        """(to create today, waiting for another day, not to be written at all)."""
-        missing: list[Mapping[str, Any]] = [
-            task for task in self.desired.tasks if task["key"] not in self.standing
-        ]
-        not_written = [task for task in missing if task["not_written"] is not None]
-        wanted = [
-            task
-            for task in missing
-            if task["not_written"] is None and task["key"] not in self.pending
-        ]
-        today, waiting = split_by_owner(wanted, self.today, self.config.limits)
-        return today, waiting, not_written
-
-    def _created_today(self, reading: SqlConnection) -> Counter[str]:
-        """How many tasks each owner got on the decision's day already."""
-        ledger = table_of(LedgerEntry)
-        owners = {task["key"]: task["owner"] for task in self.desired.tasks}
-        created: Counter[str] = Counter()
-        for key, at in reading.execute(
-            select(ledger.c.key, ledger.c.intended_at).where(
-                ledger.c.kind == "create", ledger.c.state.in_(("done", "sent", "unknown"))
-            )
-        ):
-            if key in owners and at.astimezone(self.config.zone).date() == self.desired.as_of:
-                created[owners[key] or ""] += 1
-        return created
-
-    # --- one connection -----------------------------------------------------------------------
-
-    def _plan_connection(self, name: str, tasks: Sequence[Mapping[str, Any]]) -> None:
-        connection = self.config.connections[name]
-        connector = connection.build(self.env)
-        try:
-            fields = self.desired.fields.get(name, [])
-            defined = self._plan_definitions(connection, connector, fields)
-            self._plan_changes(connection, connector, fields, defined)
-            for task in tasks:
-                self._add_task(connection, task)
-            self._plan_closes(connection, connector)
-        finally:
-            connector.close()
-
-    def _plan_definitions(
-        self, connection: Connection, connector: Connector[Any], fields: Sequence[Mapping[str, Any]]
-    ) -> dict[tuple[str, str], int]:
-        """An item for every field that is missing in the tool, or lacks one of the hub's words."""
-        places = {(row["vendor_account"], row["object"], row["field"]) for row in fields}
-        if not places or DefineField not in connector.writers:
-            return {}
-        ids = sorted({f"{kind}.{name}" for _, kind, name in places})
-        there = observe(connector, "fields", ids)
-        planned: dict[tuple[str, str], int] = {}
-        for vendor_account, kind, name in sorted(places):
-            spec = self.specs[name]
-            found = there[f"{kind}.{name}"]
-            if _is_defined(found, spec):
-                continue
-            target = RecordKey(
-                vendor=connector.name, vendor_account=vendor_account, object=kind, id=name
-            )
-            action = DefineField(object=kind, field=spec)
-            why = f"the field {spec.label} must be there to carry the status"
-            old = dict(found.values) if found.exists else None
-            seq = self._add(connection, "define", target, action, old, spec.label, why)
-            planned[(kind, name)] = seq
-        return planned
-
-    def _plan_changes(
-        self,
-        connection: Connection,
-        connector: Connector[Any],
-        fields: Sequence[Mapping[str, Any]],
-        defined: Mapping[tuple[str, str], int],
-    ) -> None:
-        """One item for every record whose hub fields say something else."""
-        by_record: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-        for row in fields:
-            place = (row["vendor_account"], row["object"])
-            by_record.setdefault(place, {}).setdefault(row["record_id"], {})[row["field"]] = row
-        for (vendor_account, kind), records in sorted(by_record.items()):
-            there = observe(connector, kind, sorted(records))
-            tool = (connector.name, vendor_account, kind)
-            keep_observed(self.database, tool, there, now=self.env.now())
-            for record_id in sorted(records):
-                target = RecordKey(
-                    vendor=connector.name, vendor_account=vendor_account, object=kind, id=record_id
-                )
-                self._plan_record(connection, target, records[record_id], there[record_id], defined)
-
-    def _plan_record(
-        self,
-        connection: Connection,
-        target: RecordKey,
-        wanted: Mapping[str, Mapping[str, Any]],
-        there: Observed,
-        defined: Mapping[tuple[str, str], int],
-    ) -> None:
-        if not there.exists:
-            return
-        old = {name: there.values.get(name) for name in sorted(wanted)}
-        new = {name: wanted[name]["value"] for name in sorted(wanted)}
-        changed = {name: value for name, value in new.items() if old[name] != value}
-        if not changed:
-            return
-        first = next(iter(wanted.values()))
-        if all(value is None for value in old.values()):
-            self.first_fills += 1
-        else:
-            self.changed_targets += 1
-            if old["hub_health"] != new["hub_health"]:
-                self.changed_customers.add(first["account_id"])
-        needs = [seq for name in changed if (seq := defined.get((target.object, name)))]
-        self._add(
-            connection,
-            "change",
-            target,
-            SetFields(target=target, values=changed),
-            {name: old[name] for name in changed},
-            changed,
-            first["why"],
-            account_id=first["account_id"],
-            seen=digest_of({name: old[name] for name in changed}),
-            depends_on=max(needs, default=None),
-        )
-
-    def _add_task(self, connection: Connection, task: Mapping[str, Any]) -> None:
-        target = RecordKey(
-            vendor=task["vendor"],
-            vendor_account=task["vendor_account"],
-            object=task["object"],
-            id=task["record_id"],
-        )
-        action = CreateTask(
-            target=target,
-            key=task["key"],
-            title=task["title"],
-            body=task["body"],
-            due=task["due"],
-            priority=task["priority"],
-            owner_id=task["owner_id"],
-        )
-        self._add(
-            connection,
-            "create",
-            target,
-            action,
-            None,
-            {"title": task["title"], "owner": task["owner"], "due": task["due"].isoformat()},
-            task["why"],
-            account_id=task["account_id"],
-            evidence=task["evidence"],
-        )
-
-    def _plan_closes(self, connection: Connection, connector: Connector[Any]) -> None:
-        """Close the tasks whose problem is over and which a person has not closed."""
-        wanted = {task["key"] for task in self.desired.tasks}
-        over = {
-            row["receipt_id"]: row
-            for key, row in self.standing.items()
-            if key not in wanted and row["connection"] == connection.name and row["receipt_id"]
-        }
-        if not over or CloseTask not in connector.writers:
-            return
-        there = observe(connector, "tasks", sorted(over))
-        for task_id, row in sorted(over.items()):
-            found = there[task_id]
-            if not found.exists or found.values.get("status") != "open":
-                continue
-            target = RecordKey(
-                vendor=row["vendor"],
-                vendor_account=row["vendor_account"],
-                object="tasks",
-                id=task_id,
-            )
-            self._add(
-                connection,
-                "close",
-                target,
-                CloseTask(target=target, note=CLOSED),
-                {"status": "open"},
-                {"status": "done", "task": row["key"]},
-                CLOSED,
-                account_id=row["account_id"],
-                seen=digest_of({"status": "open"}),
-            )
-
-    # --- storing ------------------------------------------------------------------------------
-
-    def _add(
-        self,
-        connection: Connection,
-        kind: str,
-        target: RecordKey,
-        action: Any,
-        old: Any,
-        new: Any,
-        why: str,
-        *,
-        account_id: str | None = None,
-        evidence: str = "[]",
-        seen: str | None = None,
-        depends_on: int | None = None,
-    ) -> int:
-        seq = len(self.items) + 1
-        self.items.append(
-            {
-                "seq": seq,
-                "kind": kind,
-                "connection": connection.name,
-                "vendor": target.vendor,
-                "vendor_account": target.vendor_account,
-                "object": target.object,
-                "record_id": target.id,
-                "account_id": account_id,
-                "action": action.model_dump_json(),
-                "old": canonical(old),
-                "new": canonical(new),
-                "why": why,
-                "evidence": evidence,
-                "seen": seen,
-                "depends_on": depends_on,
-            }
-        )
-        return seq
-
-    def _store(self, stopped: str | None, beside: Mapping[str, Any]) -> int:
-        """Store the plan; an earlier open one is replaced by it."""
-        plans = table_of(Plan)
-        with self.database.write() as writing:
-            writing.execute(update(plans).where(plans.c.state == "open").values(state="replaced"))
-            made = writing.execute(plans.insert().values(self._plan_row(stopped, beside)))
-            key: Any = made.inserted_primary_key
-            number = int(key[0])
-            upsert(writing, PlanItem, [{"plan": number, **item} for item in self.items])
-        return number
-
-    def _plan_row(self, stopped: str | None, beside: Mapping[str, Any]) -> dict[str, Any]:
-        now: datetime = self.env.now()
-        return {
-            "decision": self.desired.run,
-            "as_of": self.desired.as_of,
-            "made_at": now,
-            "state": "open" if self.items else "applied",
-            "stopped": stopped,
-            "beside": canonical(dict(beside)),
-            "applied_at": None if self.items else now,
-        }
+def _key(tool: Tool, kind: str, record: str) -> RecordKey:
+    return RecordKey(
+        vendor=tool.connector.name, vendor_account=tool.account, object=kind, id=record
+    )
 
 
-def _is_defined(found: Observed, spec: FieldSpec) -> bool:
-    """Whether the tool has the field with all of the hub's words.
-
-    A tool that answers without a kind needs no definition (metadata keys).
-    """
-    if not found.exists:
-        return False
-    kind = found.values.get("kind")
-    if kind is None:
-        return True
-    there = set((found.values.get("options") or "").split(","))
-    return kind == spec.kind and {option.value for option in spec.options} <= there
+def _gone(target: RecordKey, account: str, seen: Observed) -> dict[str, Any]:
+    return {"record": str(target), "account_id": account, "merged_into": seen.merged_into}
 
 
-def _listed(task: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "key": task["key"],
-        "account_id": task["account_id"],
-        "title": task["title"],
-        "owner": task["owner"],
-        "cause": task["cause"],
-    }
+def _listed(task: Task) -> dict[str, Any]:
+    names = ("key", "account_id", "title", "owner", "cause")
+    return {name: task[name] for name in names}

@@ -2,329 +2,286 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
-from ..connector import Connector, Receipt, Writer
-from ..env import Env
+from ..connector import Receipt, Writer
 from ..errors import (
     HubError,
     PluginError,
     ReconnectNeeded,
     RetryLater,
     ScopeMissing,
+    StoreError,
     WriteRefused,
-    WriteUnknown,
 )
 from ..log import logger
-from ..model import AddNote, ChangeTask, CloseTask, CreateTask, DefineField, RecordKey, SetFields
-from ..store import Database
-from .ledger import (
-    Item,
-    digest_of,
-    intend,
-    keys_in,
-    ledger_key,
-    record_adopted,
-    settle_entry,
-    unsettled,
-)
-from .observe import batches, observe
+from .items import ACTIONS, Item, target_changed, target_gone
+from .ledger import FOUND, Row, State, conclude, entry, states_of, unsettled, write_down
+from .settling import Settler, not_known
+from .tools import Progress, Tool, batches
 
 log = logger("deliver")
 
-ACTIONS: Mapping[str, type[BaseModel]] = {
-    "define": DefineField,
-    "change": SetFields,
-    "create": CreateTask,
-    "close": CloseTask,
-    "note": AddNote,
-    "alter": ChangeTask,
-}
-ORDER = tuple(ACTIONS)
-"""Fields are defined before they are set, and set before tasks speak of them."""
+LOOKED_AT_TOGETHER = 25
+"""How many targets are read again at once before they are written one by one."""
 
-STOPS = (ReconnectNeeded, ScopeMissing, RetryLater)
-"""Troubles of the connection, not of one write: what is left stays planned."""
+FRESH = timedelta(minutes=5)
+"""So long a plan's look-up of tasks counts as the look-up just before writing."""
 
-Outcome: TypeAlias = Receipt | HubError | None
-"""How one write ended: a receipt, why not, or None when nobody knows."""
+ROUNDS = 2
+"""What turns out not to have arrived is written once more in the same run."""
 
+NOT_SENT = (ReconnectNeeded, ScopeMissing, RetryLater)
+"""Troubles of the connection: nothing was written, and the next write would fail too."""
 
-@dataclass
-class Written:
-    """What became of one connection's items; `refusals` say which and why."""
-
-    done: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    refusals: list[HubError] = field(default_factory=list)
-    problem: HubError | None = None
+Outcome: TypeAlias = Receipt | HubError
+"""How one write ended. WriteUnknown: nobody knows."""
 
 
 class ConnectionWriter:
-    """Applies the items of one connection, in order."""
+    """Writes a plan's items of one connection; what became of each stands in the ledger."""
 
     def __init__(
-        self, connector: Connector[Any], database: Database, env: Env, *, actor: str
+        self,
+        tool: Tool,
+        *,
+        planned_at: datetime,
+        actor: str,
+        progress: Progress,
+        stop: threading.Event,
     ) -> None:
-        self.connector, self.database, self.env, self.actor = connector, database, env, actor
-        self.written = Written()
-        self.failed_items: set[int] = set()
+        self.tool, self.actor, self.progress, self.stop = tool, actor, progress, stop
+        self.is_fresh = tool.env.now() - planned_at < FRESH
+        self.problems: list[HubError] = []
+        self.open_keys: set[str] = set()
+        self.done: set[int] = set()
+        self.changed: dict[str, list[str]] = defaultdict(list)
+        self.is_over = False
 
-    def apply(self, items: Sequence[Item]) -> Written:
-        """Write every item that can be written; a trouble of the connection ends it early."""
+    def write(self, items: Sequence[Item], done: set[int]) -> None:
+        """Write every item that can be written. `done` are the plan's items that are done already.
+
+        A trouble of the connection ends up in `problems`, and what is left stays planned.
+        """
+        self.done = set(done)
+        Settler(self.tool).settle()
+        with self.tool.database.read() as reading:
+            self.open_keys = {row["key"] for row in unsettled(reading, self.tool.name)}
+        for _ in range(ROUNDS):
+            self._write_all(items)
+            items = self._not_arrived()
+            if self.is_over or not items:
+                break
+        if not self.is_over:
+            self._read_back()
+
+    def _write_all(self, items: Sequence[Item]) -> None:
+        order = list(ACTIONS)
+        ordered = sorted(items, key=lambda one: (order.index(one.kind), one.target.object, one.seq))
+        for (kind, _), some in groupby(ordered, key=lambda one: (one.kind, one.target.object)):
+            try:
+                self._write_kind(kind, list(some))
+            except StoreError:
+                raise
+            except ScopeMissing as problem:
+                self.problems.append(problem)  # that kind of write stands still, others go on
+            except HubError as problem:
+                self.problems.append(problem)
+                self.is_over = True
+            if self.is_over:
+                return
+
+    def _write_kind(self, kind: str, items: Sequence[Item]) -> None:
+        """Items of one kind on one object."""
+        writer = self.tool.writer(ACTIONS[kind], items[0].target.object)
+        if writer is None:
+            raise PluginError(
+                f"{self.tool.connector.title} has no way to write: {kind}", where=self.tool.name
+            )
+        # Each field waits for the one before it, so they go one by one.
+        together = 1 if kind == "define" else writer.batch or LOOKED_AT_TOGETHER
+        for some in batches(items, together):
+            ready = self._ready(kind, some)
+            if writer.batch:
+                self._send(writer, ready)
+            else:
+                for item in ready:
+                    self._send(writer, [item])
+            self.progress(self.tool.name, len(self.done))
+            if self.stop.is_set():
+                self.is_over = True
+                return
+
+    def _not_arrived(self) -> list[Item]:
+        """Ask about the writes whose answers were lost; those that the tool does not have."""
+        with self.tool.database.read() as reading:
+            lost = {row["key"] for row in unsettled(reading, self.tool.name)} - self.open_keys
+        if not lost:
+            return []
         try:
-            for kind in ORDER:
-                self._apply_kind(kind, [item for item in items if item["kind"] == kind])
-        except STOPS as problem:
-            self.written.problem = problem
-        done = sum(self.written.done.values())
-        self.written.skipped = len(items) - done - self.written.refused - self.written.unknown
-        return self.written
+            missing = Settler(self.tool).settle()
+        except StoreError:
+            raise
+        except HubError as problem:
+            if not self.is_over:
+                self.problems.append(problem)
+            return []
+        return [item for item in missing if item.key in lost]
 
-    def _apply_kind(self, kind: str, items: Sequence[Item]) -> None:
+    def _read_back(self) -> None:
+        """Let `observed` say what the tool says after the writes, not only before them."""
+        for what, ids in self.changed.items():
+            try:
+                self.tool.observe(what, ids)
+            except StoreError:
+                raise
+            except HubError as problem:
+                log.warning("deliver.not_read_back", connection=self.tool.name, code=problem.code)
+
+    # --- before writing ---------------------------------------------------------------------------
+
+    def _ready(self, kind: str, items: Sequence[Item]) -> list[Item]:
+        """The items that may be sent now; what became of the others is written down."""
+        free = [
+            item
+            for item in items
+            if item.key not in self.open_keys
+            and (item.depends_on is None or item.depends_on in self.done)
+        ]
+        if not free:
+            return []
+        if kind == "create":
+            return self._new_ones(self._on_standing_targets(free))
+        return self._unchanged(free)
+
+    def _unchanged(self, items: Sequence[Item]) -> list[Item]:
+        """Leave out what already says the new, and what says something else than it did (R39)."""
+        what = items[0].read_back[0]
+        if not self.tool.reads_back(what):
+            return list(items)
+        there = self.tool.observe(what, [item.read_back[1] for item in items])
+        ready: list[Item] = []
+        rows: list[Row] = []
+        for item in items:
+            now = there[item.read_back[1]]
+            if now.exists and item.holds(now):
+                rows.append(self._found(item, Receipt(id=now.id)))
+            elif item.kind == "define":
+                ready.append(item)
+            elif not now.exists:
+                rows.append(self._refused(item, target_gone(item, now)))
+            elif not item.is_as_seen(now):
+                rows.append(self._refused(item, target_changed(item)))
+            else:
+                ready.append(item)
+        write_down(self.tool.database, rows)
+        return ready
+
+    def _on_standing_targets(self, items: Sequence[Item]) -> list[Item]:
+        kind = items[0].target.object
+        if not self.tool.reads_back(kind):
+            return list(items)
+        there = self.tool.observe(kind, [item.target.id for item in items])
+        gone = [item for item in items if not there[item.target.id].exists]
+        write_down(
+            self.tool.database,
+            [self._refused(i, target_gone(i, there[i.target.id])) for i in gone],
+        )
+        return [item for item in items if item not in gone]
+
+    def _new_ones(self, items: Sequence[Item]) -> list[Item]:
+        """Leave out tasks that the ledger knows, and those that stand there already."""
+        with self.tool.database.read() as reading:
+            known = states_of(reading, [item.key for item in items])
+        ready: list[Item] = []
+        for item in items:
+            if "done" in known.get(item.key, ()):
+                continue
+            if self.is_fresh and item.key not in known:
+                ready.append(item)
+                continue
+            found = self.tool.find(item.action, item.target.object)
+            if found is None:
+                ready.append(item)
+            else:
+                write_down(self.tool.database, [self._found(item, found)])
+        return ready
+
+    def _found(self, item: Item, receipt: Receipt) -> Row:
+        self.done.add(item.seq)
+        now, reason = self.tool.env.now(), f"{FOUND}: {item.why}"
+        return entry(item, "done", now=now, actor=self.actor, reason=reason, receipt=receipt)
+
+    def _refused(self, item: Item, problem: HubError) -> Row:
+        now = self.tool.env.now()
+        return entry(item, "refused", now=now, actor=self.actor, problem=problem)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def _send(self, writer: Writer, items: Sequence[Item]) -> None:
+        """Write down the intent, call the connector, write down each outcome.
+
+        A trouble of the connection is raised again once the outcomes are written down.
+        """
         if not items:
             return
-        writer = self.connector.writers.get(ACTIONS[kind])
-        if writer is None:
-            raise ScopeMissing(f"{self.connector.title} has no way to write: {kind}")
-        if kind == "create":
-            for item in items:
-                self._create(writer, item)
+        now = self.tool.env.now()
+        write_down(self.tool.database, [entry(i, "sent", now=now, actor=self.actor) for i in items])
+        outcomes = list(self._outcomes(writer, items))
+        self._conclude(items, outcomes)
+        for outcome in outcomes:
+            if isinstance(outcome, (*NOT_SENT, PluginError)):
+                raise outcome
+
+    def _outcomes(self, writer: Writer, items: Sequence[Item]) -> Iterator[Outcome]:
+        """One outcome an item, in order; those of which the connector tells nothing are unknown."""
+        told = 0
+        trouble: HubError | None = None
+        try:
+            for outcome in self._told(writer, [item.action for item in items]):
+                yield outcome or not_known(items[told])
+                told += 1
+        except StoreError:
+            raise
+        except HubError as error:
+            trouble = error
+        for item in items[told:]:
+            yield trouble or not_known(item)
+
+    def _told(self, writer: Writer, actions: Sequence[BaseModel]) -> Iterator[Outcome | None]:
+        """What the connector says, action by action; an exception stands for all that follow."""
+        connector, guarded = self.tool.connector, self.tool.guarded
+        if not writer.batch:
+            yield guarded(lambda: writer.write(connector, actions[0]))
             return
-        for some in batches([i for i in items if i["depends_on"] not in self.failed_items], 100):
-            ready = self._look_again(kind, some)
-            for batch in batches(ready, writer.batch or 1):
-                self._send(writer, kind, batch)
+        answers = guarded(lambda: iter(writer.write(connector, actions)))
+        for _ in actions:
+            yield guarded(lambda: next(answers, None))
 
-    # --- before writing -----------------------------------------------------------------------
-
-    def _look_again(self, kind: str, items: Sequence[Item]) -> list[Item]:
-        """Leave out what was changed since the plan was made, and what already says the new."""
-        if kind not in ("change", "close"):
-            return list(items)
-        found: list[Item] = []
-        for (name,), some in _grouped(items, "object"):
-            there = observe(self.connector, name, [item["record_id"] for item in some])
-            for item in some:
-                one = there[item["record_id"]]
-                old = json.loads(item["old"])
-                now = {field: one.values.get(field) for field in old}
-                if not one.exists:
-                    self._refuse(item, "TARGET_GONE", "the record no longer exists there")
-                elif now == _wanted(kind, json.loads(item["new"])):
-                    self.written.done[kind] += 1
-                elif digest_of(now) != item["seen"]:
-                    self._refuse(item, "TARGET_CHANGED", "somebody changed it since the plan")
+    def _conclude(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
+        now = self.tool.env.now()
+        with self.tool.database.write() as writing:
+            for item, outcome in zip(items, outcomes, strict=True):
+                if isinstance(outcome, Receipt):
+                    conclude(writing, item, "done", now=now, receipt=outcome)
                 else:
-                    found.append(item)
-        return found
-
-    def _refuse(self, item: Item, code: str, why: str) -> None:
-        target = f"{item['vendor']}/{item['object']}/{item['record_id']}"
-        problem = WriteRefused(
-            f"{target} was not written: {why}",
-            where=item["connection"],
-            do="The next plan looks at it again",
-            code=code,
-        )
-        [seq] = intend(
-            self.database, [item], [self._key(item)], actor=self.actor, now=self.env.now()
-        )
-        self._settle(seq, item, problem)
-
-    # --- sending ------------------------------------------------------------------------------
-
-    def _send(self, writer: Writer, kind: str, items: Sequence[Item]) -> None:
-        """Write down the intent, call the connector, write down each outcome."""
-        keys = [self._key(item) for item in items]
-        numbers = intend(self.database, items, keys, actor=self.actor, now=self.env.now())
-        actions = [_action(item) for item in items]
-        try:
-            outcomes = list(self._call(writer, actions))
-        except STOPS as problem:
-            for seq in numbers:
-                settle_entry(self.database, seq, "cancelled", now=self.env.now(), problem=problem)
-            raise
-        lost: list[tuple[int, Item]] = []
-        for seq, item, outcome in zip(numbers, items, outcomes, strict=True):
-            if outcome is None or isinstance(outcome, WriteUnknown):
-                lost.append((seq, item))
-            else:
-                self._settle(seq, item, outcome)
-        for seq, item in lost:
-            self._settle(seq, item, self._find_out(item))
-
-    def _call(self, writer: Writer, actions: Sequence[BaseModel]) -> Iterator[Outcome]:
-        """One outcome for every action, in order; an exception stands for what it says."""
-        if writer.batch is None:
-            for action in actions:
-                yield self._call_once(writer, action)
-            return
-        answered = 0
-        try:
-            for outcome in writer.write(self.connector, actions):
-                answered += 1
-                yield outcome
-        except STOPS:
-            if answered == 0:
-                raise
-        except HubError as problem:
-            if answered == 0 and len(actions) == 1:
-                yield problem
-                answered = 1
-        except Exception as error:
-            log.exception("deliver.plugin_failed", connector=self.connector.name, error=str(error))
-        for _ in range(len(actions) - answered):
-            yield None
-
-    def _call_once(self, writer: Writer, action: BaseModel) -> Outcome:
-        try:
-            receipt: Receipt = writer.write(self.connector, action)
-        except STOPS:
-            raise
-        except HubError as problem:
-            return problem
-        except Exception as error:
-            log.exception("deliver.plugin_failed", connector=self.connector.name, error=str(error))
-            return None
-        return receipt
-
-    # --- tasks --------------------------------------------------------------------------------
-
-    def _create(self, writer: Writer, item: Item) -> None:
-        """One task: unless it is known, or found near the target, create it, at most once."""
-        action = CreateTask.model_validate_json(item["action"])
-        with self.database.read() as reading:
-            if keys_in(reading, [action.key], ("done",)):
-                self.written.done["create"] += 1
-                return
-        found = self._found(writer, action)
-        if found is not None:
-            now = self.env.now()
-            record_adopted(self.database, item, action.key, found, actor=self.actor, now=now)
-            self.written.done["create"] += 1
-            return
-        [seq] = intend(self.database, [item], [action.key], actor=self.actor, now=self.env.now())
-        try:
-            outcome = self._call_once(writer, action)
-            if outcome is None or isinstance(outcome, WriteUnknown):
-                outcome = self._create_again(writer, action)
-        except STOPS as problem:
-            # Whether the first try arrived is not known when it is the look-up that stopped.
-            state = "cancelled" if isinstance(problem, RetryLater) else "unknown"
-            settle_entry(self.database, seq, state, now=self.env.now(), problem=problem)  # type: ignore[arg-type]
-            raise
-        self._settle(seq, item, outcome)
-
-    def _create_again(self, writer: Writer, action: CreateTask) -> Outcome:
-        """After a lost answer: look for the task, and only when it is not there create it again."""
-        found = self._found(writer, action)
-        if found is not None:
-            return found
-        again = self._call_once(writer, action)
-        if again is None or isinstance(again, WriteUnknown):
-            return self._found(writer, action)
-        return again
-
-    def _found(self, writer: Writer, action: CreateTask) -> Receipt | None:
-        return writer.find(self.connector, action) if writer.find is not None else None
-
-    # --- finding out --------------------------------------------------------------------------
-
-    def _find_out(self, item: Item) -> Outcome:
-        """What a write of unknown outcome came to, by reading the target back."""
-        new = json.loads(item["new"])
-        if item["kind"] == "define":
-            one = observe(self.connector, "fields", [f"{item['object']}.{item['record_id']}"])
-            there = next(iter(one.values()))
-            return Receipt(id=there.id) if there.exists else None
-        there = observe(self.connector, item["object"], [item["record_id"]])[item["record_id"]]
-        wanted = _wanted(item["kind"], new)
-        arrived = all(there.values.get(name) == value for name, value in wanted.items())
-        return Receipt(id=item["record_id"]) if there.exists and arrived else None
-
-    def settle_earlier(self, connection: str) -> int:
-        """Resolve what earlier runs left open; returns how many entries were resolved.
-
-        What the tool does not have is cancelled, so the next plan wants it again.
-        """
-        with self.database.read() as reading:
-            entries = unsettled(reading, connection)
-        for entry in entries:
-            outcome = self._find_out_entry(entry)
-            if outcome is None:
-                settle_entry(self.database, entry["seq"], "cancelled", now=self.env.now())
-            else:
-                settle_entry(
-                    self.database, entry["seq"], "done", now=self.env.now(), receipt=outcome
-                )
-        return len(entries)
-
-    def _find_out_entry(self, entry: Mapping[str, Any]) -> Receipt | None:
-        if entry["kind"] == "create":
-            writer = self.connector.writers.get(CreateTask)
-            action = CreateTask.model_validate_json(entry["action"])
-            return self._found(writer, action) if writer is not None else None
-        outcome = self._find_out({**entry, "new": entry["after"]})
-        return outcome if isinstance(outcome, Receipt) else None
-
-    # --- outcomes -----------------------------------------------------------------------------
-
-    def _settle(self, seq: int, item: Item, outcome: Outcome) -> None:
-        now = self.env.now()
-        if isinstance(outcome, Receipt):
-            settle_entry(self.database, seq, "done", now=now, receipt=outcome)
-            self.written.done[item["kind"]] += 1
-            return
-        self.failed_items.add(item["seq"])
-        if outcome is None:
-            unknown = WriteUnknown(
-                f"nobody knows whether the write to {item['object']} {item['record_id']} arrived",
-                where=item["connection"],
-                do="The next run looks there before it writes again",
-            )
-            settle_entry(self.database, seq, "unknown", now=now, problem=unknown)
-            self.written.unknown += 1
-            self.written.refusals.append(unknown)
-        else:
-            settle_entry(self.database, seq, "refused", now=now, problem=outcome)
-            self.written.refused += 1
-            self.written.refusals.append(outcome)
-
-    def _key(self, item: Item) -> str:
-        target = RecordKey(
-            vendor=item["vendor"],
-            vendor_account=item["vendor_account"],
-            object=item["object"],
-            id=item["record_id"],
-        )
-        new = json.loads(item["new"])
-        task = new.get("task") if item["kind"] == "close" and isinstance(new, dict) else None
-        return ledger_key(item["kind"], target, item["new"], task)
+                    conclude(writing, item, state_of(outcome), now=now, problem=outcome)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Receipt):
+                self.done.add(item.seq)
+                if item.kind in ("change", "close"):
+                    self.changed[item.read_back[0]].append(item.read_back[1])
 
 
-def _action(item: Item) -> BaseModel:
-    kind = ACTIONS.get(item["kind"])
-    if kind is None:
-        raise PluginError(f"a plan item of the kind {item['kind']} cannot be written")
-    return kind.model_validate_json(item["action"])
-
-
-def _wanted(kind: str, new: Mapping[str, Any]) -> dict[str, Any]:
-    """What a target says when the write has arrived."""
-    return {"status": "done"} if kind == "close" else dict(new)
-
-
-def _grouped(items: Sequence[Item], *names: str) -> Iterator[tuple[tuple[str, ...], list[Item]]]:
-    groups: dict[tuple[str, ...], list[Item]] = {}
-    for item in items:
-        groups.setdefault(tuple(item[name] for name in names), []).append(item)
-    yield from groups.items()
+def state_of(trouble: HubError) -> State:
+    """What a trouble says of the write that met it; when in doubt, it may have arrived."""
+    if isinstance(trouble, NOT_SENT):
+        return "cancelled"
+    return "refused" if isinstance(trouble, WriteRefused) else "unknown"
