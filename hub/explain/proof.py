@@ -199,15 +199,23 @@ class _Judgement:
 
     def _clearing(self, about: Document, values: Mapping[str, Reading]) -> str | None:
         """The smallest change of one value that ends the signal, in words."""
+        names = {name: self._name(name) for name in values}
         try:
-            condition = compile_condition(about["when"], self._names(), where=about["at"])
-        except ConfigError:  # the measures of today no longer fit the condition of that day
+            condition = compile_condition(about["when"], names, where=about["at"])
+        except ConfigError:  # a measure means another kind of thing today than on that day
             return None
         return condition.clearing(values)
 
-    def _names(self) -> dict[str, Name]:
-        names = {name: one.as_name() for name, one in self.measures.items()}
-        return {**names, **{name: Name("boolean") for name in self.parts["signals"]}}
+    def _name(self, name: str) -> Name:
+        """What a condition may know of a name; the value of one that is no longer there tells."""
+        if name in self.parts["signals"]:
+            return Name("boolean")
+        if name in self.measures:
+            return self.measures[name].as_name()
+        value = self._value(name)
+        if isinstance(value, date):
+            return Name("date")
+        return Name("text" if isinstance(value, str) else "number")
 
     def _unknown(self) -> list[str]:
         """The measures that an unknown signal waits for."""

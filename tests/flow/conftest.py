@@ -67,8 +67,11 @@ class Home:
 
     def hub(self, *words: str, **env: str) -> Ran:
         """Run a command to its end."""
-        process = self.start(*words, **env)
-        out, err = process.communicate(timeout=110)
+        return self.ended(self.start(*words, **env))
+
+    def ended(self, process: subprocess.Popen[str], within_s: float = 110) -> Ran:
+        """Wait for a command that was started."""
+        out, err = process.communicate(timeout=within_s)
         return Ran(process.returncode, out, err)
 
     def call(self, *words: str, **env: str) -> Ran:

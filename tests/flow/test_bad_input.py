@@ -109,8 +109,7 @@ def interrupted(home: Any) -> Any:
     process = home.start("sync")
     home.wait_for_calls("hubspot", 3, process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    return type(home.hub("--help"))(process.returncode, out, err)
+    return home.ended(process, within_s=30)
 
 
 @dataclass(frozen=True)

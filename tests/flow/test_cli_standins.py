@@ -27,12 +27,12 @@ def test_the_sandbox_says_in_one_line_where_everything_is_and_ends_well(
     with urllib.request.urlopen(described["vendors"]["hubspot"]["url"], timeout=10) as page:
         answered = page.status
     process.send_signal(stop)
-    out, err = process.communicate(timeout=10)
+    ran = home.ended(process, within_s=10)
 
     assert (described["as_of"], answered) == ("2026-03-04", 200)
     assert described["vendors"]["stripe"].keys() >= {"url", "token", "webhook_secret"}
     assert described["usage"].startswith("sqlite:///")
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
 def test_a_config_written_by_the_sandbox_is_ready_to_run(home: Any, tmp_path: Path):
@@ -43,7 +43,7 @@ def test_a_config_written_by_the_sandbox_is_ready_to_run(home: Any, tmp_path: Pa
 
     ran = home.call("check", "--json", HUB_CONFIG_DIR=str(there / "config"))
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    home.ended(process, within_s=10)
 
     assert ran.code == 0
     assert {"hubspot", "stripe", "usage"} <= {
@@ -81,10 +81,9 @@ def test_the_demo_serves_until_it_is_stopped_and_can_be_seen_again(home: Any):
         lines = [process.stdout.readline() for _ in range(7)]
 
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        ran = home.ended(process, within_s=10)
 
-        assert lines[-1] == "ready\n"
-        assert process.returncode == 0, err
+        assert (lines[-1], ran.code) == ("ready\n", 0)
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(home: Any):

@@ -203,11 +203,10 @@ def test_a_stop_by_the_system_ends_at_a_page_and_loses_nothing(home: Any, whole_
     home.wait_for_calls("hubspot", 3, process)
 
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=10)
+    ran = home.ended(process, within_s=10)
 
-    assert process.returncode == 1
-    assert '"code": "INTERRUPTED"' in out
-    assert "Traceback" not in err
+    assert (ran.code, ran.document["error"]["code"]) == (1, "INTERRUPTED")
+    assert "Traceback" not in ran.err
     for box in home.stand.sandboxes.values():
         box.faults.clear()
     assert home.call("sync").code == 0
@@ -221,7 +220,7 @@ def test_a_stop_ends_a_long_wait_at_once(home: Any):
     home.wait_for_calls("stripe", 1, process)
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    ran = home.ended(process, within_s=10)
 
-    assert process.returncode == 1
-    assert err.splitlines()[-1].startswith("INTERRUPTED: ")
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].startswith("INTERRUPTED: ")
