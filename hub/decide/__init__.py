@@ -24,7 +24,7 @@ from ..store.primary import records_of_accounts
 from ..store.progress import begin_run, end_run
 from ..store.tables import DesiredField, DesiredTask, Reading, Verdict
 from .desire import TaskWriter, Tools, desired_fields
-from .episodes import Changes, first_true_days, follow, open_episodes
+from .episodes import Changes, first_true_days, follow, last_ends, open_episodes
 from .evaluate import Evaluation, registry
 from .gaps import Gaps
 from .judge import Judge
@@ -122,7 +122,8 @@ def _judge(
     since = first_true_days(reading, config, known, judged, day, before.since or {}, before.day)
     evaluation.run()  # the days looked back at replaced this day's table
     episodes = open_episodes(reading) if before.run is not None else []
-    changes = follow(evaluation, judged, since, episodes, run=run)
+    ended = last_ends(reading) if before.run is not None else {}
+    changes = follow(evaluation, judged, since, episodes, ended, run=run)
     ground = Ground(
         run=run,
         config=config,

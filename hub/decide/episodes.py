@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from ..config import Config
 from ..definitions import SignalDef
@@ -35,6 +35,17 @@ def open_episodes(reading: Connection) -> list[dict[str, Any]]:
     """Every episode that is open now."""
     table = table_of(Episode)
     return as_dicts(reading, select(table).where(table.c.closed_on.is_(None)))
+
+
+def last_ends(reading: Connection) -> dict[tuple[str, str], date]:
+    """The day on which each account's last problem of each cause ended."""
+    table = table_of(Episode)
+    ended = (
+        select(table.c.account_id, table.c.cause, func.max(table.c.closed_on))
+        .where(table.c.closed_on.is_not(None))
+        .group_by(table.c.account_id, table.c.cause)
+    )
+    return {(account, cause): day for account, cause, day in reading.execute(ended)}
 
 
 def first_true_days(
@@ -78,60 +89,73 @@ def follow(
     judged: Mapping[str, Judged],
     since: Mapping[tuple[str, str], date],
     before: Sequence[Mapping[str, Any]],
+    ended: Mapping[tuple[str, str], date],
     *,
     run: int,
 ) -> Changes:
-    """Close the episodes whose signals cleared, keep the others, open what is new."""
+    """Close the episodes that are over, keep the others, open what is new.
+
+    A new one begins no earlier than the last of its cause `ended`: people were told that it is
+    over, and its task must not be found again under the same key.
+    """
     changes = Changes()
-    openers = [signal for signal in evaluation.signals if signal.opens is not None]
-    day = evaluation.facts.day
     for episode in before:
         one = judged.get(episode["account_id"])
-        signal = next((s for s in openers if s.name == episode["signal"]), None)
-        if one is None or signal is None or _cleared(evaluation, signal, one):
-            changes.closed.append({**episode, "closed_on": day, "closed_run": run})
+        names = _still_speaking(evaluation, one, episode) if one else []
+        if names:
+            changes.open.append({**episode, "signals": json.dumps(names)})
         else:
-            changes.open.append(
-                {**episode, "signals": _true_signals(evaluation, one, signal.cause)}
-            )
+            closed = {"closed_on": evaluation.facts.day, "closed_run": run}
+            changes.closed.append({**episode, **closed})
     taken = {(episode["account_id"], episode["cause"]) for episode in changes.open}
+    openers = [signal for signal in evaluation.signals if signal.opens is not None]
     for account, one in sorted(judged.items()):
         for signal in openers:
-            if one.truth(signal.name) and (account, signal.cause) not in taken:
-                taken.add((account, signal.cause))
-                episode = _opened(evaluation, signal, one, since, run)
+            key = (account, signal.cause)
+            if one.truth(signal.name) and key not in taken:
+                taken.add(key)
+                opened_on = max(since[(account, signal.name)], ended.get(key, date.min))
+                episode = _opened(evaluation, signal, one, opened_on, run)
                 changes.opened.append(episode)
                 changes.open.append(episode)
     return changes
 
 
+def _still_speaking(evaluation: Evaluation, one: Judged, episode: Mapping[str, Any]) -> list[str]:
+    """The signals of an open episode: true ones of its cause, and earlier ones not surely over.
+
+    Empty when no signal that opens a play is among them: then the episode is over.
+    """
+    earlier = {episode["signal"], *json.loads(episode["signals"])}
+    speaking = [
+        signal
+        for signal in evaluation.signals
+        if signal.cause == episode["cause"]
+        and (
+            one.truth(signal.name)
+            or (signal.name in earlier and not _cleared(evaluation, signal, one))
+        )
+    ]
+    return [signal.name for signal in speaking] if any(s.opens for s in speaking) else []
+
+
 def _cleared(evaluation: Evaluation, signal: SignalDef, one: Judged) -> bool:
-    """Whether the signal's end is certain; unknown keeps the episode open."""
-    if one.truth(signal.name):
-        return False
+    """Whether the end of a signal that is not true is certain; unknown is not."""
     condition = evaluation.registry.clears(signal, one.segment)
     return evaluation.holds(condition, one.account_id) is True
 
 
-def _true_signals(evaluation: Evaluation, one: Judged, cause: str) -> str:
-    names = [s.name for s in evaluation.signals if s.cause == cause and one.truth(s.name)]
-    return json.dumps(names)
-
-
 def _opened(
-    evaluation: Evaluation,
-    signal: SignalDef,
-    one: Judged,
-    since: Mapping[tuple[str, str], date],
-    run: int,
+    evaluation: Evaluation, signal: SignalDef, one: Judged, opened_on: date, run: int
 ) -> dict[str, Any]:
+    true = [s.name for s in evaluation.signals if s.cause == signal.cause and one.truth(s.name)]
     return {
         "account_id": one.account_id,
         "cause": signal.cause,
-        "opened_on": since[(one.account_id, signal.name)],
+        "opened_on": opened_on,
         "play": signal.opens.play if signal.opens else "",
         "signal": signal.name,
-        "signals": _true_signals(evaluation, one, signal.cause),
+        "signals": json.dumps(true),
         "decided_on": evaluation.facts.day,
         "closed_on": None,
         "opened_run": run,

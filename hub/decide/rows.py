@@ -130,8 +130,9 @@ def readings(ground: Ground) -> Iterator[dict[str, Any]]:
 def task(ground: Ground, writer: TaskWriter, episode: Mapping[str, Any]) -> dict[str, Any]:
     """The desired task of an open episode, with the proof of its true signals."""
     one = ground.judged[episode["account_id"]]
-    names = json.loads(episode["signals"]) or [episode["signal"]]
-    signals = by_severity([s for s in ground.evaluation.signals if s.name in names])
+    names = json.loads(episode["signals"])
+    listed = by_severity([s for s in ground.evaluation.signals if s.name in names])
+    signals = [s for s in listed if one.truth(s.name)] or listed
     cited = [row for s in signals for row in ground.cited.get((one.account_id, s.name), ())]
     lines = source_lines(cited)
     keys = list(dict.fromkeys(str(row["key"]) for _, row in cited))
