@@ -343,7 +343,10 @@ class Planner:
         written = [
             i for i in self.items if self.config.connections[i.connection].deliver != "shadow"
         ]
-        stopped = why_stopped(self.config.limits, written, self.new_tasks, self.wanted.customers)
+        stopped = None  # an empty plan asks nobody for approval, whatever waits beside it
+        if written:
+            limits, customers = self.config.limits, self.wanted.customers
+            stopped = why_stopped(limits, written, self.new_tasks, customers)
         changes = [item for item in self.items if item.kind == "change"]
         fills = sum(map(is_first_fill, changes))
         beside = {**self.listed, "first_fills": fills, "changed": len(changes) - fills}
