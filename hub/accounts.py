@@ -19,18 +19,25 @@ from .store.current import published_run
 from .store.tables import AccountRecord, Decision, HubAccount, Link, ReviewPair, Run, Verdict
 
 
-def decision_for(config: Config, database: Database, env: Env, day: date | None) -> int:
-    """The run of the current decision, or of one for a past day, which is made when it is missing.
+def current_decision(database: Database) -> int:
+    """The run of the current decision; NOT_FOUND before the first one."""
+    with database.read() as reading:
+        found = published_run(reading)
+    if found is None:
+        raise HubError("nothing has been decided yet", do="Run `hub run` first", code="NOT_FOUND")
+    return found
 
-    A past day is a what-if: it is stored as a replay and changes nothing. Raises NOT_FOUND before
-    the first decision, and UsageError for today (or later) when that is not decided yet.
+
+def decision_of(config: Config, database: Database, env: Env, day: date) -> int:
+    """The run of a decision for this day, which is made when there is none that still holds.
+
+    A past day is a what-if: it is stored as a replay and changes nothing. Raises UsageError for
+    today (or later) when that is not decided yet.
     """
     with database.read() as reading:
-        found = published_run(reading) if day is None else _still_true(reading, config, day)
+        found = _still_true(reading, config, day)
     if found is not None:
         return found
-    if day is None:
-        raise HubError("nothing has been decided yet", do="Run `hub run` first", code="NOT_FOUND")
     today = env.today(config.zone)
     if day >= today:
         when = "has not come yet" if day > today else "has not been decided yet"
@@ -133,4 +140,11 @@ def day_text(day: date | datetime | None) -> str | None:
     return day.isoformat() if day is not None else None
 
 
-__all__ = ["account_document", "decision_for", "links_of", "listed", "review_pairs"]
+__all__ = [
+    "account_document",
+    "current_decision",
+    "decision_of",
+    "links_of",
+    "listed",
+    "review_pairs",
+]

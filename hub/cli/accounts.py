@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..accounts import decision_for, listed, review_pairs
+from ..accounts import listed, review_pairs
 from .days import parsed
 from .output import is_terminal, say, say_json, table
 from .session import Session
@@ -19,7 +19,7 @@ def accounts(as_of: str | None, review: bool, as_json: bool) -> int:
             with database.read() as reading:
                 found = list(review_pairs(reading))
         else:
-            run = decision_for(session.config, database, session.env, parsed(as_of))
+            run = session.decision(database, parsed(as_of))
             with database.read() as reading:
                 found = list(listed(reading, run))
     if as_json or not is_terminal():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..accounts import decision_for
 from ..explain import prove, resolve
 from .accounts import money
 from .days import parsed
@@ -23,7 +22,7 @@ def explain(account: str, as_of: str | None, as_json: bool) -> int:
     with session.reading() as database:
         with database.read() as reading:
             found = resolve(reading, account)
-        run = decision_for(session.config, database, session.env, parsed(as_of))
+        run = session.decision(database, parsed(as_of))
         with database.read() as reading:
             proof = prove(reading, session.config, found, run)
     if as_json:

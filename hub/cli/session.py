@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -102,6 +103,14 @@ class Session:
             yield database
         finally:
             database.close()
+
+    def decision(self, database: Database, day: date | None) -> int:
+        """The run of the current decision, or of one for a day."""
+        from ..accounts import current_decision, decision_of
+
+        if day is None:
+            return current_decision(database)
+        return decision_of(self.config, database, self.env, day)
 
     @property
     def log_file(self) -> Path:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
 from ..decide.sentences import source_line
@@ -63,9 +63,20 @@ def _rows(
     reading: Connection, model: type[SQLModel], wanted: list[Parts]
 ) -> Iterable[dict[str, Any]]:
     table = table_of(model)
-    columns = tuple_(table.c.vendor, table.c.vendor_account, table.c.object, table.c.record_id)
-    for start in range(0, len(wanted), 200):
-        yield from as_dicts(reading, select(table).where(columns.in_(wanted[start : start + 200])))
+    streams: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for vendor, vendor_account, kind, key in wanted:
+        streams[(vendor, vendor_account, kind)].append(key)
+    # Stream by stream: SQLite uses no index for a list of whole keys.
+    for (vendor, vendor_account, kind), keys in streams.items():
+        one = select(table).where(
+            table.c.vendor == vendor,
+            table.c.vendor_account == vendor_account,
+            table.c.object == kind,
+        )
+        for start in range(0, len(keys), 200):
+            yield from as_dicts(
+                reading, one.where(table.c.record_id.in_(keys[start : start + 200]))
+            )
 
 
 def _name_invoices(reading: Connection, found: Mapping[Parts, dict[str, Any]]) -> None:

@@ -94,6 +94,9 @@ class _Judgement:
         )
         self.rows = {row["name"]: row for row in rows}
         self.measures = registry(config).measures
+        self.evidence = {row["name"]: json.loads(row["evidence"]) for row in rows}
+        keys = dict.fromkeys(key for some in self.evidence.values() for key in some)
+        self.rows_cited = cited_rows(reading, keys)
 
     def document(self) -> Document:
         verdict, inputs = self.verdict, self.parts["inputs"]
@@ -144,16 +147,17 @@ class _Judgement:
 
     def _input(self, part: Document) -> Document:
         name = part["measure"]
-        row = self.rows.get(name)
-        keys = json.loads(row["evidence"]) if row else []
         return {
             "input": name,
             "title": self._title(name),
             "value": part["value"],
             "points": None if part["points"] is None else round(part["points"], 2),
             "weight": round(part["weight"], 2),
-            "cited": _cited(self.reading, keys),
+            "cited": self._cited(name),
         }
+
+    def _cited(self, name: str) -> list[Document]:
+        return _listed(self.rows_cited, self.evidence.get(name, ()))
 
     def _title(self, name: str) -> str:
         found = self.measures.get(name)
@@ -180,7 +184,7 @@ class _Judgement:
                 "caps": caps.get(name),
                 "rule": about["at"],
                 "clears_when": self._clearing(about, values) if about["holds"] else None,
-                "cited": _cited(self.reading, json.loads(row["evidence"]) if row else []),
+                "cited": self._cited(name),
             }
 
     def _value(self, name: str) -> Reading:
@@ -224,8 +228,7 @@ class _Judgement:
         return sorted(name for name in names if name in self.rows and self._value(name) is None)
 
 
-def _cited(reading: Connection, keys: Sequence[str]) -> list[Document]:
-    found = cited_rows(reading, keys)
+def _listed(found: Mapping[str, Document], keys: Sequence[str]) -> list[Document]:
     return [{"key": key, **found[key]} for key in keys if key in found]
 
 
@@ -248,6 +251,7 @@ def _problems(reading: Connection, account_id: str, run: int) -> Iterator[Docume
             cause=task["cause"],
             opened_on=task["opened_on"],
         )
+        keys = json.loads(task["evidence"])
         yield {
             "cause": task["cause"],
             "opened_on": day_text(task["opened_on"]),
@@ -255,7 +259,7 @@ def _problems(reading: Connection, account_id: str, run: int) -> Iterator[Docume
             "play": episode["play"] if episode else None,
             "signals": json.loads(episode["signals"]) if episode else [],
             "task": _task(reading, task),
-            "cited": _cited(reading, json.loads(task["evidence"])),
+            "cited": _listed(cited_rows(reading, keys), keys),
         }
 
 
