@@ -85,7 +85,7 @@ class VendorRow(_Key, table=True):
     """
 
     __tablename__ = "row"
-    __table_args__ = (Index("row_unmapped", "connection", "object", "mapped"),)
+    __table_args__ = (Index("row_of_stream", "connection", "object", "record_id"),)
     connection: str
     data: str = text()
     digest: str

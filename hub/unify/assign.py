@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
 
@@ -31,6 +31,12 @@ REFERRING = (
     PersonRecord, DealRecord, TicketRecord, SubscriptionRecord, InvoiceRecord,
     PaymentAttemptRecord, UsageRecord,
 )  # fmt: skip
+
+FEW = 20
+"""So many references are worked in by one write transaction: each may have hundreds of rows."""
+
+Move: TypeAlias = tuple[str, str, str | None, str | None, str | None]
+"""vendor, vendor account, reference, the account that its rows have and the one they get."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,11 @@ def assign_accounts(database: Database, shared: frozenset[str]) -> int:
         directory = open_directory(reading, shared)
     changed = 0
     for model in REFERRING:
-        with database.write() as writing:
-            changed += _assign_table(writing, model, directory)
+        moves = _moves(database, model, directory)
+        for start in range(0, len(moves), FEW):
+            with database.write() as writing:
+                _move(writing, model, moves[start : start + FEW])
+        changed += len(moves)
     with database.write() as writing:
         _link_account_records(writing, directory)
         _find_invoices(writing)
@@ -124,33 +133,36 @@ def assign_accounts(database: Database, shared: frozenset[str]) -> int:
     return changed
 
 
-def _assign_table(writing: Connection, model: Any, directory: Directory) -> int:
+def _moves(database: Database, model: Any, directory: Directory) -> list[Move]:
     table = table_of(model)
     distinct = select(
         table.c.vendor, table.c.vendor_account, table.c.ref, table.c.account_id
-    ).where(table.c.ref.is_not(None))
-    writing.execute(
-        update(table)
-        .where(table.c.ref.is_(None), table.c.account_id.is_not(None))
-        .values(account_id=None)
-    )
-    changed = 0
-    for vendor, vendor_account, ref, before in writing.execute(distinct.distinct()).all():
-        account = directory.resolve(AccountRef.model_validate_json(ref), vendor, vendor_account)
-        if account == before:
-            continue
-        changed += 1
+    ).distinct()
+    found: list[Move] = []
+    with database.read() as reading:
+        for vendor, vendor_account, ref, before in reading.execute(distinct):
+            account = None
+            if ref is not None:
+                named = AccountRef.model_validate_json(ref)
+                account = directory.resolve(named, vendor, vendor_account)
+            if account != before:
+                found.append((vendor, vendor_account, ref, before, account))
+    return found
+
+
+def _move(writing: Connection, model: Any, moves: Sequence[Move]) -> None:
+    table = table_of(model)
+    for vendor, vendor_account, ref, before, account in moves:
         writing.execute(
             update(table)
             .where(
                 table.c.vendor == vendor,
                 table.c.vendor_account == vendor_account,
-                table.c.ref == ref,
+                table.c.ref.is_(None) if ref is None else table.c.ref == ref,
                 table.c.account_id.is_not_distinct_from(before),
             )
             .values(account_id=account)
         )
-    return changed
 
 
 def _link_account_records(writing: Connection, directory: Directory) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -182,7 +183,7 @@ def _mapped(
 
 def _storable(record: Record) -> Record:
     """The record; RecordRejected when a number in it is larger than databases hold."""
-    for name, value in record:
+    for name, value in vars(record).items():
         if isinstance(value, int) and abs(value) >= 2**63:
             raise RecordRejected(f"{name}: the number is too large to be kept")
     return record
@@ -265,6 +266,7 @@ def fact_values(record: Record, row: Values, zone: ZoneInfo) -> Values:
     return {**key, **_VALUES[type(record)](record, zone)}
 
 
+@lru_cache(maxsize=4096)
 def ref_text(ref: AccountRef | None) -> str | None:
     """A reference as canonical text, so that equal references are resolved once."""
     return canonical(ref.model_dump(exclude_none=True)) if ref is not None else None
