@@ -16,9 +16,11 @@ _NO_HOST = re.compile(r"^([a-z][a-z0-9+.-]*:)?//|^mailto:")
 _AFTER_HOST = re.compile(r"[/?#:]")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _LEGAL = re.compile(
-    r"\b(gmbh|ag|kg|ohg|ug|mbh|inc|incorporated|llc|llp|ltd|limited|plc|corp|corporation|company|co"
-    r"|sa|sas|sarl|srl|spa|bv|nv|ab|as|oy|aps|pty|holding|group)\b"
+    r"\b(gmbh|ag|kg|kgaa|ohg|ug|mbh|eg|ev|se|inc|incorporated|llc|llp|ltd|limited|plc|corp"
+    r"|corporation|company|co|sa|sas|sarl|srl|spa|sl|slu|lda|ltda|bv|nv|ab|as|oy|oyj|aps"
+    r"|sp z oo|sro|doo|kft|pty|holding|group)\b"
 )
+_PLACE = re.compile(r"\([^)]*\)\s*$")
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -68,10 +70,14 @@ def business_domain(text: str | None, also_shared: frozenset[str] = frozenset())
 
 
 def plain_name(name: str | None) -> str:
-    """A company name without case, accents, punctuation and legal form, for comparing."""
+    """A company name without case, accents, punctuation, legal form and a place in brackets.
+
+    Only for asking a person whether two records are one company.
+    """
     if not name:
         return ""
     folded = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(char for char in folded if not unicodedata.combining(char))
-    words = _NO_WORD.sub(" ", letters.replace("&", " and "))
+    spelled = _PLACE.sub("", letters).replace("&", " and ").replace(".", "")
+    words = _NO_WORD.sub(" ", spelled)
     return " ".join(_LEGAL.sub(" ", words).split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
+from sqlmodel import SQLModel
 
 from hub import (
     Account,
@@ -285,21 +285,20 @@ class Hub:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with every table and no row."""
-    path = tmp_path_factory.mktemp("migrated") / "hub.db"
-    open_database(sqlite_url(path)).close()
-    return path
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One database for all tests: half the time of a small run is making its SQL the first time."""
+    database = open_database(sqlite_url(tmp_path_factory.mktemp("town") / "hub.db"))
+    yield database
+    database.close()
 
 
 @pytest.fixture
-def hub(migrated: Path, tmp_path: Path) -> Iterator[Hub]:
+def hub(opened: Database) -> Hub:
     """A hub that has read nothing yet."""
-    path = tmp_path / "hub.db"
-    shutil.copyfile(migrated, path)
-    database = open_database(sqlite_url(path), migrate=False)
-    yield Hub(database)
-    database.close()
+    with opened.write() as writing:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            writing.execute(table.delete())
+    return Hub(opened)
 
 
 def ticket(key: str, **values: Any) -> dict[str, Any]:
