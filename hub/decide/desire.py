@@ -198,7 +198,8 @@ class TaskWriter:
 
     def _person(self, account: str, role: str) -> str | None:
         if role == "csm":
-            return self.accounts[account]["owner"] or None
+            owner = self.accounts[account]["owner"]
+            return owner if owner in self.config.people else None
         if role in self.config.people:
             return role
         found = self.config.person_by_role(role)

@@ -414,6 +414,20 @@ class Hub:
             writing.execute(delete(owners).where(owners.c.vendor == vendor))
             upsert(writing, OwnerRecord, rows)
 
+    def deactivate(self, vendor: str, person: str) -> None:
+        """Let a person leave a tool."""
+        owners = table_of(OwnerRecord)
+        gone = owners.update().where(owners.c.vendor == vendor, owners.c.name == person)
+        with self.database.write() as writing:
+            writing.execute(gone.values(is_active=False))
+
+    def told(self, given: Given) -> list[dict[str, Any]]:
+        """The status fields that the current decision wants for an account, in every tool."""
+        with self.database.read() as reading:
+            run = published_run(reading)
+        wanted = self.rows(DesiredField)
+        return [row for row in wanted if row["run"] == run and row["account_id"] == given.key]
+
     def knows(self, *accounts: Given, shuffled: Callable[[list[Any]], None] | None = None) -> Hub:
         """Replace what is known about these accounts."""
         with self.database.write() as writing:
