@@ -99,14 +99,14 @@ def account_document(row: Mapping[str, Any], links: list[dict[str, Any]]) -> dic
 
 
 def links_of(reading: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Each account's own records by the links in force, with the page of each where it has one."""
+    """Each account's own records that still exist, with the page of each where it has one."""
     link, record = table_of(Link), table_of(AccountRecord)
     parts = ("vendor", "vendor_account", "object", "record_id")
     same = and_(*(link.c[part] == record.c[part] for part in parts))
     statement = (
         select(link.c.account_id, link.c.vendor, link.c.object, link.c.record_id, record.c.url)
-        .outerjoin(record, same)
-        .where(link.c.until.is_(None), link.c.role == "is")
+        .join(record, same)
+        .where(link.c.until.is_(None), link.c.role == "is", record.c.gone_at.is_(None))
         .order_by(link.c.vendor, link.c.object, link.c.record_id)
     )
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)

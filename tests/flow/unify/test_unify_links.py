@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hub.accounts import links_of
 from hub.store.tables import (
     AccountRecord,
     DealRecord,
@@ -326,6 +327,19 @@ def test_r23_a_chain_of_merges_ends_at_the_last(hub: Any) -> None:
     assert len({hub.account_of(f"crm/companies/{n}") for n in (1, 2, 3)}) == 1
     assert hub.account_of("crm/companies/3") in ids.values()
     assert hub.unify().lifecycles == {"prospect": 1}
+
+
+def test_records_that_are_gone_are_listed_no_more(hub: Any) -> None:
+    hub.says("crm/companies", {**BIRCH, "merged_ids": ["0"]})
+    hub.says("desk/organizations", DESK_BIRCH)
+    hub.unify()
+    hub.forgets("desk/organizations", "7")
+
+    hub.unify()
+
+    with hub.database.read() as reading:
+        links = links_of(reading)[hub.account_of("crm/companies/1")]
+    assert links == [{"vendor": "crm", "object": "companies", "id": "1", "url": None}]
 
 
 # --- what is left to a person ---------------------------------------------------------------------
