@@ -17,7 +17,7 @@ from hub.testing.kit import Call, Reply, Window, route, token_outcome
 from hub.testing.page import RecordCard, TaskCard, VendorPage
 
 from .actions import as_text
-from .sandbox_crm import Crm
+from .sandbox_crm import Crm, flag
 from .sandbox_properties import Definition, define
 from .sandbox_records import Obj
 from .sandbox_world import PLAN, RENEWAL, STRIPE_ID, deal, record_id
@@ -254,7 +254,7 @@ class HubSpotSandbox(Crm):
     @route("GET", "/crm/owners/{v}")
     def list_owners(self, call: Call, v: str) -> Reply:
         """The active owners, or the deactivated ones."""
-        archived, email = call.param("archived") == "true", call.param("email")
+        archived, email = flag(call, "archived"), call.param("email")
         held = {
             id: owner
             for id, owner in self.owners.items()
@@ -268,7 +268,7 @@ class HubSpotSandbox(Crm):
     def read_owner(self, call: Call, v: str, id: str) -> Reply:
         """One owner; a deactivated one only when asked for."""
         owner = self.owners.get(id)
-        if owner is None or owner["archived"] != (call.param("archived") == "true"):
+        if owner is None or owner["archived"] != flag(call, "archived"):
             raise self.refuse(404, "OBJECT_NOT_FOUND", "resource not found")
         return Reply(json=owner)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +27,7 @@ class Crm(Records):
     def list_records(self, call: Call, v: str, type: str) -> Reply:
         """A page of records in the order of their ids."""
         kind = self.kind(type)
-        held = self.archived[kind] if _flag(call, "archived") else self.objects[kind]
+        held = self.archived[kind] if flag(call, "archived") else self.objects[kind]
         names = self._names(call)
         rows, after = self.page_by_id(call, held, LISTED)
         shown = [self.shown(kind, row, names) for row in rows]
@@ -47,7 +46,7 @@ class Crm(Records):
     def read_record(self, call: Call, v: str, type: str, id: str) -> Reply:
         """One record; a merged id answers with the survivor."""
         kind = self.kind(type)
-        record = self.archived[kind].get(id) if _flag(call, "archived") else None
+        record = self.archived[kind].get(id) if flag(call, "archived") else None
         record = record or self._by(kind, id, call.param("idProperty"))
         shown = self.shown(kind, record, self._names(call))
         self._associations(call, kind, shown)
@@ -108,7 +107,7 @@ class Crm(Records):
     def read_batch(self, call: Call, v: str, type: str) -> Reply:
         """Records by id; what is not there is named in `errors`."""
         kind, body = self.kind(type), call.json() or {}
-        archived = _flag(call, "archived")
+        archived = flag(call, "archived")
         found: dict[str, Obj] = {}
         absent = []
         for one in self._inputs(body, BATCH):
@@ -192,22 +191,14 @@ class Crm(Records):
     def link_default(self, call: Call, v: str, type: str, id: str, to: str, other_id: str) -> Reply:
         """Link two records without a label."""
         kind, other = self.kind(type), self.kind(to)
-        self.get(kind, id)
-        self.get(other, other_id)
-        self.link(kind, id, other, other_id)
-        number = LINKS[kind, other][0]
-        spec = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}
-        made = {"from": {"id": id}, "to": {"id": other_id}, "associationSpec": spec}
-        return self._batch([made])
+        return self._batch([self._linked_by_default(kind, id, other, other_id)])
 
     @route("PUT", "/crm/objects/{v}/{type}/{id}/associations/{to}/{other_id}")
     def link_typed(self, call: Call, v: str, type: str, id: str, to: str, other_id: str) -> Reply:
         """Link two records by the given types."""
         kind, other = self.kind(type), self.kind(to)
         self._associate(kind, self.get(kind, id), other_id, call.json() or [], only=other)
-        labels = {"fromObjectId": id, "toObjectId": other_id, "labels": []}
-        numbers = {"fromObjectTypeId": NUMBERS[kind], "toObjectTypeId": NUMBERS[other]}
-        return Reply(json=labels | numbers)
+        return Reply(json=_pair(kind, id, other, other_id))
 
     @route("DELETE", "/crm/objects/{v}/{type}/{id}/associations/{to}/{other_id}")
     def unlink_records(
@@ -233,6 +224,40 @@ class Crm(Records):
             paging = {"paging": {"next": {"after": more}}} if more else {}
             rows.append({"from": {"id": str(one.get("id"))}, "to": shown, **paging})
         return self._batch(rows)
+
+    @route("POST", "/crm/associations/{v}/{type}/{to}/batch/create")
+    def link_batch(self, call: Call, v: str, type: str, to: str) -> Reply:
+        """Link pairs of records by the given types; the oldest version knows only one type."""
+        kind, other = self.kind(type), self.kind(to)
+        rows: list[Obj] = []
+        for one in self._inputs(call.json() or {}, LINK_BATCH):
+            id, other_id = str(one["from"]["id"]), str(one["to"]["id"])
+            if v == "v3":
+                self._linked_by_default(kind, id, other, other_id)
+                rows.append({"from": {"id": id}, "to": {"id": other_id}, "type": one["type"]})
+            else:
+                types = one.get("types") or []
+                self._associate(kind, self.get(kind, id), other_id, types, only=other)
+                rows.append(_pair(kind, id, other, other_id))
+        return self._batch(rows, status=201)
+
+    @route("POST", "/crm/associations/{v}/{type}/{to}/batch/associate/default")
+    def link_batch_default(self, call: Call, v: str, type: str, to: str) -> Reply:
+        """Link pairs of records without a label."""
+        kind, other = self.kind(type), self.kind(to)
+        inputs = self._inputs(call.json() or {}, LINK_BATCH)
+        pairs = [(str(one["from"]["id"]), str(one["to"]["id"])) for one in inputs]
+        return self._batch([self._linked_by_default(kind, a, other, b) for a, b in pairs])
+
+    @route("POST", "/crm/associations/{v}/{type}/{to}/batch/archive")
+    def unlink_batch(self, call: Call, v: str, type: str, to: str) -> Reply:
+        """Take links away: of one record to several, or of pairs in the oldest version."""
+        kind, other = self.kind(type), self.kind(to)
+        for one in self._inputs(call.json() or {}, LINK_BATCH):
+            targets = one["to"] if isinstance(one["to"], list) else [one["to"]]
+            for target in targets:
+                self.unlink(kind, str(one["from"]["id"]), other, str(target["id"]))
+        return Reply(204)
 
     @route("GET", "/crm/associations/{v}/{type}/{to}/labels")
     def list_labels(self, call: Call, v: str, type: str, to: str) -> Reply:
@@ -320,6 +345,15 @@ class Crm(Records):
         self.get(only, other_id)
         self.link(kind, record["id"], only, other_id, primary=bool(numbers & set(known[1:])))
 
+    def _linked_by_default(self, kind: str, id: str, other: str, other_id: str) -> Obj:
+        """Link two records without a label, and say so."""
+        self.get(kind, id)
+        self.get(other, other_id)
+        self.link(kind, id, other, other_id)
+        number = LINKS[kind, other][0]
+        spec = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}
+        return {"from": {"id": id}, "to": {"id": other_id}, "associationSpec": spec}
+
     def _by(self, kind: str, id: str, name: str | None) -> Obj:
         if name is None:
             return self.get(kind, id)
@@ -377,6 +411,11 @@ def _link(id: str, types: Sequence[int]) -> Obj:
     return {"toObjectId": id, "associationTypes": specs}
 
 
+def _pair(kind: str, id: str, other: str, other_id: str) -> Obj:
+    numbers = {"fromObjectTypeId": NUMBERS[kind], "toObjectTypeId": NUMBERS[other]}
+    return {"fromObjectId": id, "toObjectId": other_id, "labels": []} | numbers
+
+
 def _link_v3(kind: str, other: str, id: str) -> Obj:
     names = {plural: one for one, plural in SINGULAR.items()}
     return {"id": id, "type": f"{names[kind]}_to_{names[other]}"}
@@ -387,5 +426,6 @@ def _properties(body: Any) -> Mapping[str, Any]:
     return its if isinstance(its, Mapping) else {}
 
 
-def _flag(call: Call, name: str) -> bool:
-    return json.loads(call.param(name) or "false") is True
+def flag(call: Call, name: str) -> bool:
+    """A yes or no; HubSpot's own Python client writes `True`."""
+    return (call.param(name) or "").lower() == "true"
