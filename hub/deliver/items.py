@@ -121,11 +121,13 @@ class Item:
     @classmethod
     def of_entry(cls, row: Mapping[str, Any]) -> Item:
         """The item that a row of the ledger was written for."""
+        old = json.loads(row["before"])
         return cls(
             seq=row["item"],
-            old=json.loads(row["before"]),
+            old=old,
             new=json.loads(row["after"]),
             why=row["reason"],
+            seen=digest_of(old or {}),
             plan=row["plan"],
             **_located(row),
         )

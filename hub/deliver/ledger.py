@@ -145,6 +145,11 @@ class Standing:
         return str(self.row["key"]).rpartition("-")[0]
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where it stands: a connection, and the vendor's id of the task there."""
+        return self.row["connection"], str(self.row["receipt_id"])
+
+    @property
     def owner_id(self) -> str | None:
         """Whose list of tasks it went into."""
         return CreateTask.model_validate_json(self.row["action"]).owner_id

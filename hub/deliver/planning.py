@@ -51,6 +51,7 @@ class Planner:
         self.items: list[Item] = []
         self.new_tasks: list[Task] = []
         self.noticed: list[Row] = []
+        self.kept_ids = self._still_wanted()
         self.listed: dict[str, list[dict[str, Any]]] = {
             name: []
             for name in (
@@ -260,6 +261,7 @@ class Planner:
         reason = f"{FOUND}: {item.why}"
         self.noticed.append(entry(item, "done", now=self.env.now(), reason=reason, receipt=found))
         self.listed["adopted"].append(_listed(task))
+        self.kept_ids.add((item.connection, found.id))
 
     def _created_today(self) -> Counter[Owner]:
         """How many tasks were written on the decision's day, by whose they are."""
@@ -272,17 +274,25 @@ class Planner:
 
     # --- tasks whose problem is over ------------------------------------------------------------
 
-    def _perhaps_over(self) -> list[Standing]:
-        """Standing tasks that the current decision does not want any more."""
+    def _still_wanted(self) -> set[tuple[str, str]]:
+        """The vendors' ids of the tasks that the current decision wants."""
         keys = {task["key"] for task in self.wanted.tasks}
+        return {one.place for key, one in self.tasks.standing.items() if key in keys}
+
+    def _perhaps_over(self) -> list[Standing]:
+        """Standing tasks that the current decision does not want any more, each once.
+
+        A task that was adopted for a problem which opened anew has an entry for either.
+        """
         problems = {self.wanted.problem(task) for task in self.wanted.tasks}
-        return [
-            one
+        over = {
+            one.place: one
             for one in self._open_tasks()
-            if one.row["key"] not in keys
+            if one.place not in self.kept_ids
             and self.wanted.problem_of(one) not in problems
             and self._ends_with_note(one)
-        ]
+        }
+        return list(over.values())
 
     def _ends_with_note(self, standing: Standing) -> bool:
         name = self.wanted.plays.get(self.wanted.problem_of(standing))

@@ -27,7 +27,7 @@ def show_plan(database: Database, plan_id: int) -> dict[str, Any]:
             raise UsageError(f"there is no plan {plan_id}", do=do, code="NOT_FOUND")
         rows = as_dicts(reading, select(items).where(items.c.plan == plan_id).order_by(items.c.seq))
         named = reading.execute(select(accounts.c.id, accounts.c.name))
-        names = {account: name for account, name in named}
+        names = dict(named.all())
         ended = {seq: row["state"] for seq, row in last_of_plan(reading, plan_id).items()}
     by_connection: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -49,7 +49,7 @@ class Wanted:
             )
         tasks, accounts = table_of(DesiredTask), table_of(HubAccount)
         aliases = select(accounts.c.id, accounts.c.alias_of).where(accounts.c.alias_of.is_not(None))
-        survivor = {old: new for old, new in reading.execute(aliases)}
+        survivor = dict(reading.execute(aliases).all())
         return cls(
             run=run,
             as_of=reading.execute(

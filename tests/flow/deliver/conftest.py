@@ -25,6 +25,7 @@ from hub import Env
 from hub.config import Config, Connection
 from hub.configfiles import Limits
 from hub.decide.desire import intent_key
+from hub.definitions import Definitions, Play
 from hub.deliver import Applied, Delivered, PlanMade, apply_plan, deliver, make_plan
 from hub.store import Database, as_dicts, open_database, table_of, upsert
 from hub.store.tables import (
@@ -72,6 +73,7 @@ class Killed(BaseException):
 class Wire(httpx.BaseTransport):
     """The network until the process is killed at a writing call, before or after it arrived."""
 
+    killed: ClassVar[type[BaseException]] = Killed
     writes: ClassVar[int] = 0
     kill_at: ClassVar[int | None] = None
     after: ClassVar[bool] = True
@@ -126,11 +128,7 @@ class Scene:
         self.hubspot.put("companies", company, {"name": name}, LONG_AGO)
         one = Customer(f"a{number}", company, self.stripe.create_customer(name=name))
         self.customers.append(one)
-        row = {
-            "id": one.account, "minted_at": LONG_AGO, "minted_run": 1, "name": name,
-            "lifecycle": "customer",
-        }  # fmt: skip
-        self.store(HubAccount, row)
+        self.store(HubAccount, _account(one.account))
         return one
 
     def store(self, model: type[SQLModel], *rows: Mapping[str, Any]) -> None:
@@ -179,6 +177,18 @@ class Scene:
 
     def with_limits(self, **limits: Any) -> None:
         self.config = replace(self.config, limits=Limits(**limits))
+
+    def add_play(self, name: str, **ends: Any) -> None:
+        play = Play.model_validate(
+            {
+                "outcome": "issue recovery",
+                "owner": {"role": "csm", "backup": "csm"},
+                "steps": [{"id": "a", "task": "a.md", "due": "1 business day"}],
+                "if_stalled": {"after": "1 business day", "escalate_to": "csm"},
+                "ends": ends,
+            }
+        )
+        self.config = replace(self.config, definitions=Definitions(plays={name: play}))
 
     def set_mode(self, connection: str, mode: Any) -> None:
         changed = replace(self.config.connections[connection], deliver=mode)
@@ -273,6 +283,12 @@ def make_env(clock: Clock) -> Iterator[Callable[[], Env]]:
 
 
 @pytest.fixture
+def wire(make_env: object) -> type[Wire]:
+    """The network, whose next calls a test may make the last ones of the process."""
+    return Wire
+
+
+@pytest.fixture
 def hubspot(clock: Clock) -> Iterator[HubSpotSandbox]:
     with HubSpotSandbox(clock=clock.now) as box:
         box.add_owner(IDA, "Ida Holm", "ida.holm@hub-team.example")
@@ -304,6 +320,28 @@ def scene(
     if made.database is not opened[0]:
         made.database.close()
     opened[0].close()
+
+
+@pytest.fixture
+def fresh_database(tmp_path: Path) -> Callable[[Scene], None]:
+    """Makes the scene's hub lose its database: another one, empty but for accounts."""
+
+    def lose(scene: Scene) -> None:
+        scene.database = open_database(f"sqlite:///{tmp_path / 'fresh.db'}")
+        scene.decisions = 0
+        _sign_in(scene)
+        for one in scene.customers:
+            scene.store(HubAccount, _account(one.account))
+
+    return lose
+
+
+def _account(account: str) -> dict[str, Any]:
+    name = f"Company {account.removeprefix('a')}"
+    return {
+        "id": account, "minted_at": LONG_AGO, "minted_run": 1, "name": name,
+        "lifecycle": "customer",
+    }  # fmt: skip
 
 
 def _sign_in(scene: Scene) -> None:
