@@ -6,7 +6,7 @@ rows that their WHERE lets through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    tuple_,
 )
 
 from .conditions import Name, compile_condition
@@ -117,27 +118,48 @@ def from_yaml(definition: MeasureDef, others: Mapping[str, Measure]) -> Measure:
 
 def _primitive(definition: MeasureDef, facts: Facts, dialect: str) -> Measured:
     view = facts.view(definition.source)
+    claims = list(_claims(definition, facts, view, dialect))
+    if definition.primitive == "latest":
+        return _latest(facts, view, view.c[definition.field or ""], claims)
     number = _aggregate(definition, view)
     statement = select(view.c.account_id, number, facts.newest(view)).group_by(view.c.account_id)
+    return statement.where(*claims)
+
+
+def _claims(
+    definition: MeasureDef, facts: Facts, view: Subquery, dialect: str
+) -> Iterator[ColumnElement[bool]]:
+    """What a row must be to count: inside the window, and as `where:` says."""
     if definition.window:
-        inside = facts.window(view.c.day, definition.window, ending=definition.ending)
-        statement = statement.where(inside)
+        yield facts.window(view.c.day, definition.window, ending=definition.ending)
     if definition.where:
         condition = compile_condition(
             definition.where, FIELDS[definition.source], where=definition.place("where")
         )
         compiled = condition.sql("postgresql" if dialect == "postgresql" else "sqlite")
-        statement = statement.where(literal_column(f"({compiled})"))
-    return statement
+        yield literal_column(f"({compiled})")
 
 
 def _aggregate(definition: MeasureDef, view: Subquery) -> ColumnElement[Any]:
     if definition.primitive == "count":
         return func.count()
     column = view.c[definition.field or ""]
-    if definition.primitive == "distinct":
-        return func.count(distinct(column))
-    return func.sum(column) if definition.primitive == "sum" else func.max(column)
+    return func.count(distinct(column)) if definition.primitive == "distinct" else func.sum(column)
+
+
+def _latest(
+    facts: Facts,
+    view: Subquery,
+    column: ColumnElement[Any],
+    claims: Sequence[ColumnElement[bool]],
+) -> Measured:
+    """The value in each account's newest row that has one."""
+    newest = facts.newest(view)
+    of_account = select(view.c.account_id, newest).group_by(view.c.account_id)
+    rows = of_account.where(column.is_not(None), *claims).correlate(None)
+    return select(view.c.account_id, column, view.c.key).where(
+        tuple_(view.c.account_id, view.c.key).in_(rows)
+    )
 
 
 def _ratio(definition: MeasureDef, others: Mapping[str, Measure]) -> Measure:
