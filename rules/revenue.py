@@ -8,7 +8,7 @@ has no single MRR.
 
 from __future__ import annotations
 
-from sqlalchemy import Double, Integer, case, cast, func, literal, select
+from sqlalchemy import BigInteger, Double, Numeric, case, cast, func, literal, select
 
 from hub import Facts, Measured, measure
 
@@ -23,8 +23,10 @@ def mrr_minor(at: Facts) -> Measured:
         {interval: literal(length) for interval, length in MONTHS.items()}, value=s.c.interval
     )
     monthly = cast(s.c.amount_minor, Double) / (months * s.c.interval_count)
+    # Only exact numbers round halves the same way, away from zero, on both databases.
+    rounded = cast(func.round(cast(func.sum(monthly), Numeric)), BigInteger)
     return (
-        select(s.c.account_id, cast(func.round(func.sum(monthly)), Integer), at.newest(s))
+        select(s.c.account_id, rounded, at.newest(s))
         .where(s.c.is_live, s.c.amount_minor.is_not(None), s.c.interval.is_not(None))
         .group_by(s.c.account_id)
         .having(func.count(s.c.currency.distinct()) == 1)

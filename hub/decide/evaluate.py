@@ -22,7 +22,6 @@ from sqlalchemy import (
     Date,
     Double,
     FromClause,
-    Integer,
     MetaData,
     String,
     Table,
@@ -69,7 +68,7 @@ class Registry:
         ]
         kinds: Mapping[str, Any] = {"number": Double, "text": String, "date": Date}
         for name, one in self.measures.items():
-            kind: Any = Integer if one.unit in ("count", "days", "minor") else kinds[one.kind]
+            kind: Any = BigInteger if one.unit in ("count", "days", "minor") else kinds[one.kind]
             columns += [Column(name, kind), Column(f"{name}__by", String)]
         columns += [Column(signal.name, Boolean) for signal in self.signals]
         fields: Mapping[str, Any] = {"number": BigInteger, "text": String}
