@@ -354,6 +354,7 @@ class Said:
     values: Mapping[str, Any]
     points: Mapping[str, float | None]
     not_connected: Sequence[str]
+    evidence: Mapping[str, Sequence[str]]
     since: Mapping[str, date]
     problems: Sequence[Mapping[str, Any]]
     tasks: Sequence[Mapping[str, Any]]
@@ -420,6 +421,19 @@ class Hub:
         gone = owners.update().where(owners.c.vendor == vendor, owners.c.name == person)
         with self.database.write() as writing:
             writing.execute(gone.values(is_active=False))
+
+    def prioritize(self, day: str, priority: str) -> None:
+        """Give the tickets of a day a priority."""
+        tickets = table_of(TicketRecord)
+        of_day = tickets.update().where(tickets.c.opened_on == date.fromisoformat(day))
+        with self.database.write() as writing:
+            writing.execute(of_day.values(priority=priority))
+
+    def everything_is_gone(self) -> None:
+        """Let every row vanish from its tool."""
+        with self.database.write() as writing:
+            for model in FACTS[:5]:
+                writing.execute(table_of(model).update().values(gone_at=_noon(LONG_AGO)))
 
     def told(self, given: Given) -> list[dict[str, Any]]:
         """The status fields that the current decision wants for an account, in every tool."""
@@ -506,6 +520,7 @@ def _said(
         },
         points={one["measure"]: one["points"] for one in parts.get("inputs", ())},
         not_connected=parts.get("not_connected", []),
+        evidence={name: json.loads(row["evidence"]) for name, row in readings.items()},
         since={name: row["since"] for name, row in readings.items() if row["since"]},
         problems=problems,
         tasks=sorted(rows[DesiredTask], key=lambda task: str(task["cause"])),
