@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hub.store.current import published_run
 from hub.errors import UsageError
+from hub.store.current import published_run
 from hub.store.tables import (
     DailyBand,
     Decision,
