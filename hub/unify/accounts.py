@@ -18,6 +18,9 @@ from ..store import Database, as_dicts, insert, table_of, upsert
 from ..store.tables import AccountRecord, HubAccount, Link, PersonRecord, ReviewPair
 from .matching import EXPLICIT, Candidate, Joined, Key, candidate, join_records, key_of
 
+BATCH = 500
+"""So many accounts are linked in one write transaction."""
+
 FIRST = (1.0, "first record of the account")
 
 
@@ -36,13 +39,14 @@ class LinkCounts:
 def link_accounts(
     database: Database, *, home: str | None, shared: frozenset[str], run: int, now: datetime
 ) -> LinkCounts:
-    """Bring the link log in line with the records, in one short transaction."""
+    """Bring the link log in line with the records, some accounts in each transaction."""
     with database.read() as reading:
         records = as_dicts(reading, select(table_of(AccountRecord)))
         candidates = [candidate(row, shared) for row in records if row["gone_at"] is None]
         current = current_links(reading)
         known = Known(current, alias_map(reading), _reasons(reading))
         owners = _mailbox_owners(reading, candidates)
+        minted_at = _minted_at(reading)
     merged_away = _merged_away(records)
     joined = join_records(
         [*candidates, *(Candidate.without_evidence(key) for key in merged_away)],
@@ -52,9 +56,19 @@ def link_accounts(
     )
     for key, survivor in merged_away.items():
         joined.why[key] = (EXPLICIT, f"merged into {survivor[0]} {survivor[3]} there")
+    clusters = joined.clusters()
+    counts = LinkCounts(records=len(candidates), accounts=len(clusters))
+    heirs = _heirs(clusters, known, home)
+    home_of: dict[Key, str] = {}
+    firsts = list(clusters)
+    for start in range(0, len(firsts), BATCH):
+        some = {first: clusters[first] for first in firsts[start : start + BATCH]}
+        linking = _Linking(joined, known, heirs, minted_at, run, now)
+        with database.write() as writing:
+            linking.write(writing, some, counts)
+        home_of.update(linking.home_of)
     with database.write() as writing:
-        counts = _write_links(writing, joined, known, home, run, now)
-    counts.records = len(candidates)
+        counts.to_review = _keep_pairs(writing, joined, home_of, now)
     return counts
 
 
@@ -160,36 +174,96 @@ def _mailbox_owners(reading: Connection, candidates: Sequence[Candidate]) -> dic
     return found
 
 
-def _write_links(
-    writing: Connection, joined: Joined, known: Known, home: str | None, run: int, now: datetime
-) -> LinkCounts:
-    minted_at = _minted_at(writing)
-    clusters = joined.clusters()
-    heirs = _heirs(clusters, known, home)
-    counts = LinkCounts(accounts=len(clusters))
-    fresh: list[dict[str, Any]] = []
-    home_of: dict[Key, str] = {}
-    for first, members in clusters.items():
+class _Linking:
+    """Writes which account each record of some clusters is."""
+
+    def __init__(
+        self,
+        joined: Joined,
+        known: Known,
+        heirs: Mapping[str, Key],
+        minted_at: Mapping[str, datetime],
+        run: int,
+        now: datetime,
+    ) -> None:
+        self.joined = joined
+        self.known = known
+        self.heirs = heirs
+        self.minted_at = minted_at
+        self.run = run
+        self.now = now
+        self.home_of: dict[Key, str] = {}
+        self.minted: list[dict[str, Any]] = []
+        self.fresh: list[dict[str, Any]] = []
+
+    def write(
+        self, writing: Connection, clusters: Mapping[Key, Sequence[Key]], counts: LinkCounts
+    ) -> None:
+        """Mint, merge and link; adds to the counts."""
+        for first, members in clusters.items():
+            account, *merged = self._accounts_of(first, members)
+            for other in merged:
+                counts.merged += 1
+                _alias(writing, other, account)
+            for key in members:
+                self.home_of[key] = account
+                if self.known.current.get(key) != account:
+                    self.fresh.append(self._link(key, account, is_alone=len(members) == 1))
+        insert(writing, HubAccount, self.minted)
+        moved = [key for key, account in self.home_of.items() if self._was_elsewhere(key, account)]
+        _end_links(writing, moved, self.now)
+        insert(writing, Link, self.fresh)
+        counts.minted += len(self.minted)
+        counts.links += len(self.fresh)
+
+    def _accounts_of(self, first: Key, members: Sequence[Key]) -> list[str]:
+        """The accounts that become one here, the oldest first; a new one where there is none."""
+        known = {self.known.account(key) for key in members}
         accounts = sorted(
-            {a for key in members if (a := known.account(key)) and heirs[a] == first},
-            key=lambda account: (minted_at[account], account),
+            (account for account in known if account and self.heirs[account] == first),
+            key=lambda account: (self.minted_at[account], account),
         )
-        if not accounts:
-            newcomers = (key for key in members if key not in known.current)
-            accounts = [_mint(writing, next(newcomers, first), minted_at, run, now)]
-            counts.minted += 1
-        for merged in accounts[1:]:
-            counts.merged += 1
-            _alias(writing, merged, accounts[0])
-        for key in members:
-            home_of[key] = accounts[0]
-            if known.current.get(key) != accounts[0]:
-                fresh.append(_link_row(joined, known, key, accounts[0], members, run, now))
-    _end_links(writing, [key for key in home_of if known.current.get(key) != home_of[key]], now)
-    insert(writing, Link, fresh)
-    counts.links = len(fresh)
-    counts.to_review = _keep_pairs(writing, joined, home_of, now)
-    return counts
+        if accounts:
+            return accounts
+        newcomers = (key for key in members if key not in self.known.current)
+        return [self._mint(next(newcomers, first))]
+
+    def _mint(self, first: Key) -> str:
+        account = mint(first)
+        self.minted.append(
+            {
+                "id": account,
+                "minted_at": self.now,
+                "minted_run": self.run,
+                "kind": "account",
+                "domains": "[]",
+                "lifecycle": "prospect",
+                "link_confidence": 1.0,
+            }
+        )
+        return account
+
+    def _was_elsewhere(self, key: Key, account: str) -> bool:
+        return self.known.current.get(key, account) != account
+
+    def _link(self, key: Key, account: str, *, is_alone: bool) -> dict[str, Any]:
+        why = self.joined.why.get(key) or self.known.reasons.get(key) or FIRST
+        confidence, reason = FIRST if is_alone else why
+        vendor, vendor_account, kind, record = key
+        return {
+            "vendor": vendor,
+            "vendor_account": vendor_account,
+            "object": kind,
+            "record_id": record,
+            "account_id": account,
+            "role": "is",
+            "reason": reason,
+            "confidence": confidence,
+            "since": self.now,
+            "until": None,
+            "actor": "hub",
+            "run": self.run,
+        }
 
 
 def _heirs(clusters: Mapping[Key, Sequence[Key]], known: Known, home: str | None) -> dict[str, Key]:
@@ -210,57 +284,14 @@ def _heirs(clusters: Mapping[Key, Sequence[Key]], known: Known, home: str | None
     }
 
 
-def _minted_at(writing: Connection) -> dict[str, datetime]:
+def _minted_at(reading: Connection) -> dict[str, datetime]:
     table = table_of(HubAccount)
-    return dict(writing.execute(select(table.c.id, table.c.minted_at)).all())
-
-
-def _mint(
-    writing: Connection, first: Key, minted_at: dict[str, datetime], run: int, now: datetime
-) -> str:
-    account = mint(first)
-    minted_at[account] = now
-    writing.execute(
-        table_of(HubAccount).insert().values(
-            id=account, minted_at=now, minted_run=run, kind="account", domains="[]",
-            lifecycle="prospect", link_confidence=1.0,
-        )
-    )  # fmt: skip
-    return account
+    return dict(reading.execute(select(table.c.id, table.c.minted_at)).all())
 
 
 def _alias(writing: Connection, merged: str, survivor: str) -> None:
     table = table_of(HubAccount)
     writing.execute(update(table).where(table.c.id == merged).values(alias_of=survivor))
-
-
-def _link_row(
-    joined: Joined,
-    known: Known,
-    key: Key,
-    account: str,
-    members: Sequence[Key],
-    run: int,
-    now: datetime,
-) -> dict[str, Any]:
-    confidence, why = joined.why.get(key) or known.reasons.get(key) or FIRST
-    if len(members) == 1:
-        confidence, why = FIRST
-    vendor, vendor_account, kind, record = key
-    return {
-        "vendor": vendor,
-        "vendor_account": vendor_account,
-        "object": kind,
-        "record_id": record,
-        "account_id": account,
-        "role": "is",
-        "reason": why,
-        "confidence": confidence,
-        "since": now,
-        "until": None,
-        "actor": "hub",
-        "run": run,
-    }
 
 
 def _end_links(writing: Connection, keys: Sequence[Key], now: datetime) -> None:

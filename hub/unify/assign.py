@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
 
 from ..model import AccountRef
 from ..store import Database, as_dicts, table_of, upsert
@@ -26,6 +26,7 @@ from ..store.tables import (
 )
 from .accounts import alias_map, current_links
 from .domains import business_domain
+from .matching import key_of
 
 REFERRING = (
     PersonRecord, DealRecord, TicketRecord, SubscriptionRecord, InvoiceRecord,
@@ -80,7 +81,7 @@ def open_directory(reading: Connection, shared: frozenset[str]) -> Directory:
     by_domain: dict[str, set[str]] = defaultdict(set)
     table = table_of(AccountRecord)
     for row in as_dicts(reading, select(table).where(table.c.gone_at.is_(None))):
-        key = (row["vendor"], row["vendor_account"], row["object"], row["record_id"])
+        key = key_of(row)
         for text in json.loads(row["fields"]).get("domains", ()):
             if (domain := business_domain(text, shared)) and key in by_record:
                 by_domain[domain].add(by_record[key])
@@ -167,12 +168,16 @@ def _move(writing: Connection, model: Any, moves: Sequence[Move]) -> None:
 
 def _link_account_records(writing: Connection, directory: Directory) -> None:
     table = table_of(AccountRecord)
-    key = (table.c.vendor, table.c.vendor_account, table.c.object, table.c.record_id)
-    for *parts, before in writing.execute(select(*key, table.c.account_id)).all():
-        account = directory.by_record.get((parts[0], parts[1], parts[2], parts[3]))
-        if account != before:
-            same = [column == part for column, part in zip(key, parts, strict=True)]
-            writing.execute(update(table).where(*same).values(account_id=account))
+    parts = ("vendor", "vendor_account", "object", "record_id")
+    key = [table.c[part] for part in parts]
+    moves = [
+        {**{f"its_{part}": row[part] for part in parts}, "account": account}
+        for row in as_dicts(writing, select(*key, table.c.account_id))
+        if (account := directory.by_record.get(key_of(row))) != row["account_id"]
+    ]
+    if moves:
+        same = [table.c[part] == bindparam(f"its_{part}") for part in parts]
+        writing.execute(update(table).where(*same).values(account_id=bindparam("account")), moves)
 
 
 def _find_invoices(writing: Connection) -> None:

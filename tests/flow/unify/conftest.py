@@ -301,6 +301,14 @@ def hub(opened: Database) -> Hub:
     return Hub(opened)
 
 
+@pytest.fixture
+def pg_hub(pg_database: str) -> Iterator[Hub]:
+    """A hub on PostgreSQL that has read nothing yet."""
+    database = open_database(pg_database)
+    yield Hub(database)
+    database.close()
+
+
 def ticket(key: str, **values: Any) -> dict[str, Any]:
     return {"id": key, "opened_at": "2026-02-20T10:00:00Z", **values}
 
