@@ -210,7 +210,7 @@ class HubSpotSandbox(Crm):
             title=its.get("hs_task_subject") or "",
             body=as_text(its.get("hs_task_body") or ""),
             owner=self._owner_name(its.get("hubspot_owner_id")),
-            due=its.get("hs_timestamp"),
+            due=(its.get("hs_timestamp") or "").partition("T")[0] or None,
             priority=(its.get("hs_task_priority") or "").lower() or None,
             is_done=its.get("hs_task_status") == "COMPLETED",
         )
