@@ -1,7 +1,7 @@
 """Zendesk's stand-in: sign-in, scopes and limits, who one is, and the pages for people.
 
-Lists and exports are in `sandbox_lists`, writes and jobs in `sandbox_writes`, and what they work on
-lives in `sandbox_records`.
+Lists and exports are in `sandbox_lists`, writes and jobs in `sandbox_writes`, writing tickets in
+`sandbox_tickets`, and what they work on lives in `sandbox_records`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from hub.testing.kit import Call, Outcome, Reply, Window, route, token_outcome
 from hub.testing.page import RecordCard, VendorPage
 
 from .sandbox_records import ADMIN_ID, Obj
+from .sandbox_tickets import Tickets
 from .sandbox_world import deal, record_id
-from .sandbox_writes import Changes
 
 if TYPE_CHECKING:
     from hub.testing.world import World
@@ -38,7 +38,7 @@ AREA = re.compile(r"/api/v2/(incremental/)?(organization|user|ticket)(_fields|s)
 ME = "/api/v2/users/me"
 
 
-class ZendeskSandbox(Changes):
+class ZendeskSandbox(Tickets):
     """One Zendesk account on the Professional plan.
 
     `limits` False switches the vendor's limits off. The `_noscope` credentials do without what

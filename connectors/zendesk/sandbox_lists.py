@@ -25,7 +25,7 @@ class Lists(Records):
     @route("GET", "/api/v2/organizations")
     def list_organizations(self, call: Call) -> Reply:
         """All organizations."""
-        return self._list(call, "organizations", list(self.organizations.values()))
+        return self.listing(call, "organizations", list(self.organizations.values()))
 
     @route("GET", "/api/v2/users")
     def list_users(self, call: Call) -> Reply:
@@ -36,7 +36,7 @@ class Lists(Records):
             for user in self.users.values()
             if user["active"] and (not roles or user["role"] in roles)
         ]
-        return self._list(call, "users", rows)
+        return self.listing(call, "users", rows)
 
     @route("GET", "/api/v2/tickets")
     def list_tickets(self, call: Call) -> Reply:
@@ -47,12 +47,12 @@ class Lists(Records):
             for ticket in self.tickets.values()
             if ticket["status"] != "deleted" and wanted in (None, ticket["external_id"])
         ]
-        return self._list(call, "tickets", rows)
+        return self.listing(call, "tickets", rows)
 
     @route("GET", "/api/v2/organization_fields")
     def list_organization_fields(self, call: Call) -> Reply:
         """The fields that organizations have."""
-        return self._list(call, "organization_fields", list(self.fields.values()))
+        return self.listing(call, "organization_fields", list(self.fields.values()))
 
     @route("GET", "/api/v2/organizations/show_many")
     @route("GET", "/api/v2/users/show_many")
@@ -86,7 +86,8 @@ class Lists(Records):
         """One ticket."""
         return Reply(json={"ticket": self.shown("tickets", self.get("tickets", id))})
 
-    def _list(self, call: Call, name: str, rows: list[Obj]) -> Reply:
+    def listing(self, call: Call, name: str, rows: list[Obj]) -> Reply:
+        """A page of records in the order of their ids, by cursor or by number."""
         rows = sorted(rows, key=lambda row: int(row["id"]))
         if "page[size]" in call.query or "page[after]" in call.query:
             return self._by_cursor(call, name, rows)
@@ -142,7 +143,7 @@ class Lists(Records):
         rest = [row for row in self._changed(call, kind) if row[:2] > place]
         rows = rest[:size]
         after = _cursor(*(rows[-1][:2] if rows else place))
-        query = urlencode({"cursor": after, "per_page": size})
+        query = urlencode({"cursor": after, "per_page": size, **_kept(call)})
         is_last = len(rest) <= size
         return Reply(
             json={
@@ -169,7 +170,7 @@ class Lists(Records):
         rows = rest[:size]
         end = rows[-1][0] if rows else None
         is_last = len(rest) <= size
-        onward = {"start_time": end, "per_page": size}
+        onward = {"start_time": end, "per_page": size, **_kept(call)}
         if end == start:
             onward["skip"] = skipped + size
         link = f"{self.url}{call.path}.json?{urlencode(onward)}"
@@ -231,6 +232,12 @@ class Lists(Records):
 
 def _cursor(second: int, id: int) -> str:
     return urlsafe_b64encode(f"{second}|{id}".encode()).decode()
+
+
+def _kept(call: Call) -> Obj:
+    """What a link to the next page keeps of the call."""
+    return {name: call.query[name][0] for name in ("include", "exclude_deleted")
+            if name in call.query}  # fmt: skip
 
 
 def _with_metrics(call: Call) -> bool:

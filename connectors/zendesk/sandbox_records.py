@@ -180,6 +180,7 @@ class Records(Sandbox):
             "raw_subject": subject,
             "description": subject,
             "priority": None,
+            "due_at": None,
             "status": status,
             "requester_id": int(ADMIN_ID),
             "submitter_id": int(ADMIN_ID),
@@ -259,7 +260,7 @@ class Records(Sandbox):
 
     def shown(self, kind: str, record: Obj) -> Obj:
         """A record as it is answered: every field of the account, and its own address."""
-        row = {**record, "url": f"{self.url}{record['url']}"}
+        row = {**record, "url": f"{self.url}{record['url']}"} if "url" in record else dict(record)
         if kind == "organizations":
             held: Obj = record["organization_fields"]
             row["organization_fields"] = {

@@ -39,7 +39,7 @@ class Changes(Lists):
     @route("POST", "/api/v2/organization_fields")
     def create_field(self, call: Call) -> Reply:
         """A new field of organizations."""
-        field = self.add_field(_part(call, "organization_field"))
+        field = self.add_field(part(call, "organization_field"))
         return Reply(201, {"organization_field": self.shown("organization_fields", field)})
 
     @route("GET", "/api/v2/organization_fields/{id}")
@@ -51,7 +51,7 @@ class Changes(Lists):
     @route("PUT", "/api/v2/organization_fields/{id}")
     def change_field(self, call: Call, id: str) -> Reply:
         """Change a field; options that are left out are taken away, also from organizations."""
-        field, body = self._field(id), _part(call, "organization_field")
+        field, body = self._field(id), part(call, "organization_field")
         if "custom_field_options" in body:
             options = self.options(field["key"], field["type"], body["custom_field_options"])
             self._drop_values(field, {option["value"] for option in options})
@@ -84,7 +84,7 @@ class Changes(Lists):
     @route("POST", "/api/v2/organizations")
     def create_organization(self, call: Call) -> Reply:
         """A new organization with a name of its own."""
-        body = _part(call, "organization")
+        body = part(call, "organization")
         if not body.get("name"):
             details = {"name": "Name: cannot be blank"}
             raise self.refuse(422, "RecordInvalid", "Record validation errors", details)
@@ -101,7 +101,7 @@ class Changes(Lists):
     def change_organization(self, call: Call, id: str) -> Reply:
         """Change one organization at once."""
         record = self.get("organizations", id)
-        self.set_organization(record, _part(call, "organization"))
+        self.set_organization(record, part(call, "organization"))
         return Reply(json={"organization": self.shown("organizations", record)})
 
     @route("DELETE", "/api/v2/organizations/{id}")
@@ -194,7 +194,7 @@ class Changes(Lists):
         }
 
 
-def _part(call: Call, name: str) -> Mapping[str, Any]:
+def part(call: Call, name: str) -> Mapping[str, Any]:
     """The one object that a body holds."""
     return _object(_object(call.json()).get(name))
 

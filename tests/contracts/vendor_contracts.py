@@ -11,6 +11,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -25,7 +26,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from ruamel.yaml import YAML
 
-from hub.testing.kit import Call, Exchange
+from hub.testing.kit import Call, Exchange, Sandbox
 
 Json: TypeAlias = dict[str, Any]
 
@@ -204,6 +205,26 @@ def overlay_of(vendor: str) -> Json:
     """The vendor's overlay: `aliases` of addresses, and the `lines` that change the cut."""
     overlay: Json = YAML(typ="safe").load(HERE / "overlays" / f"{vendor}.yaml")
     return {"aliases": (), **overlay}
+
+
+contract_of = cache(Contract)
+"""One contract a vendor for the whole run."""
+
+
+@contextmanager
+def held_to_contracts() -> Iterator[list[Exchange]]:
+    """Watches every stand-in meanwhile; AssertionError at the end with each breach.
+
+    What is taken out of the list is not judged.
+    """
+    seen: list[Exchange] = []
+    Sandbox.watchers.append(seen.append)
+    try:
+        yield seen
+    finally:
+        Sandbox.watchers.remove(seen.append)
+    problems = [p for one in seen for p in contract_of(one.vendor).problems(one)]
+    assert not problems, "\n".join(["The vendor's contract is broken:", *dict.fromkeys(problems)])
 
 
 # --- laying a line over the cut ----------------------------------------------------------------
