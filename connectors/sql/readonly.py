@@ -18,6 +18,7 @@ _ONLY_READING = (
     sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE,
 )  # fmt: skip
 _STEPS_BETWEEN_LOOKS = 20_000
+_LONGEST_VALUE = 16 * 1024 * 1024
 
 
 def open_sqlite(path: str) -> sqlite3.Connection:
@@ -25,6 +26,7 @@ def open_sqlite(path: str) -> sqlite3.Connection:
     uri = f"file:{quote(path)}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
     connection.text_factory = _readable
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection

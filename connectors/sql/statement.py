@@ -26,6 +26,7 @@ _STARTS = (TokenType.SELECT, TokenType.WITH)
 _OPENS = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE)
 _CLOSES = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END)
 _MARK = "hub_bind_"
+_CONTROL = re.compile(r"[^\S\t\r\n ]|[\x00-\x08\x0e-\x1f\x7f]")
 _TABLE = re.compile(r"[\w $-]+")
 _SYSTEM = re.compile(r"(?i)(pg|sqlite|pragma)_")
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "sys", "mysql", "performance_schema")
@@ -49,6 +50,8 @@ def checked(query: str, backend: str, *, where: str) -> Statement:
     dialect = sqlglot.Dialect.get_or_raise(_dialect(backend))
     try:
         tokens = _one_statement(dialect.tokenize(query))
+        if _CONTROL.search(query):
+            raise _Refused("it holds a control character")
         if _MARK in query.lower():
             raise _Refused(f"names with {_MARK} are the hub's own")
         return _statement(dialect.parser().parse(tokens, query)[0], dialect)

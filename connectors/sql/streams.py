@@ -12,7 +12,7 @@ from hub import ConfigError, HubError, Page, Position, RetryLater, Row, stream
 from .client import Database, Record
 from .keyset import Keyset
 from .mapping import KEPT, to_usage_day
-from .place import Place, Standing
+from .place import Standing
 from .settings import SqlSettings
 from .values import plain
 
@@ -36,32 +36,30 @@ class Reads:
         standing = replace(standing, looked_at=now)
         if rows := keyset.without_place(since):
             yield Page(self._named(rows))
-        read, is_last = 0, False
+        read, is_last, before = 0, False, list[Row]()
         while not is_last:
             if read >= settings.max_rows:
                 raise self._enough(read)
             rows, is_last = keyset.after(place, since)
+            named = self._named(rows)
+            if rows and named == before:
+                raise self._stuck()
             if rows:
-                place = self._moved(place, keyset.place_of(rows[-1]))
+                place = keyset.place_of(rows[-1])
                 standing = replace(standing, place=place)
-            read += len(rows)
             reached = replace(standing, is_first=standing.is_first and not is_last)
-            yield Page(
-                self._named(rows),
-                at=self._position(reached),
-                complete=is_last and standing.is_first,
-            )
+            is_complete = is_last and standing.is_first
+            yield Page(named, at=self._position(reached), complete=is_complete)
+            read, before = read + len(rows), named
 
-    def _moved(self, before: Place | None, after: Place) -> Place:
-        """The new place; an error when paging would turn in a circle (R6)."""
-        if after == before:
-            raise HubError(
-                f"the page after {self.settings.cursor} {plain(after.cursor)} ends where it began",
-                where=self.database.where,
-                do="Round the cursor column to milliseconds in the query",
-                code="PAGINATION_STUCK",
-            )
-        return after
+    def _stuck(self) -> HubError:
+        """Paging turns in a circle (R6)."""
+        return HubError(
+            f"a page gave the same rows as the one before: {self.settings.cursor} moves by itself",
+            where=self.database.where,
+            do="Let cursor name a column that is stored when a row is written",
+            code="PAGINATION_STUCK",
+        )
 
     def _position(self, standing: Standing) -> Position:
         try:
