@@ -110,6 +110,10 @@ def sync(
     connections: Annotated[
         list[str] | None, typer.Argument(help="The connections to read; else all.")
     ] = None,
+    accept_gone: Annotated[
+        list[str] | None,
+        typer.Option("--accept-gone", metavar="STREAM", help="Many of its records were deleted."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Read what is new from the vendors into rows.
@@ -119,7 +123,7 @@ def sync(
     """
     from .verbs import sync
 
-    return sync(connections or [], as_json)
+    return sync(connections or [], accept_gone or [], as_json)
 
 
 @app.command()
@@ -238,6 +242,22 @@ def doctor(
     from .doctor import doctor
 
     return doctor(aside, as_json)
+
+
+@app.command()
+def dump(
+    canonical: Annotated[
+        bool, typer.Option("--canonical", help="The one form there is: sorted JSON lines.")
+    ] = True,
+) -> int:
+    """Tell the state in lines that compare.
+
+    The same facts and actions give the same lines on every database and in every order of loading;
+    run numbers, times and ids that vendors gave are left out.
+    """
+    from .dump import dump
+
+    return dump()
 
 
 @app.command()

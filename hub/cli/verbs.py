@@ -18,14 +18,14 @@ from .session import Session
 from .troubles import Trouble
 
 
-def sync(only: Sequence[str], as_json: bool) -> int:
-    """Read from every connection, or those named."""
+def sync(only: Sequence[str], accept_gone: Sequence[str], as_json: bool) -> int:
+    """Read from every connection, or those named; `accept_gone` as in `hub.sync`."""
     session = Session()
     for name in only:
         if name not in session.config.connections:
             do = nearest(name, session.config.connections)
             raise UsageError(f"there is no connection {name}", do=do, code="NOT_FOUND")
-    return _run(session, lambda verbs: [verbs.sync(only)], as_json)
+    return _run(session, lambda verbs: [verbs.sync(only, accept_gone)], as_json)
 
 
 def unify(as_json: bool) -> int:

@@ -42,9 +42,9 @@ class Verbs:
         """All four, in order."""
         return [self.sync(), self.unify(), self.decide(), self.deliver()]
 
-    def sync(self, only: Sequence[str] = ()) -> Step:
+    def sync(self, only: Sequence[str] = (), accept_gone: Sequence[str] = ()) -> Step:
         """Vendors → rows; `only` names the connections, none means all."""
-        return Step("sync", partial(self._sync, only))
+        return Step("sync", partial(self._sync, only, accept_gone))
 
     def unify(self) -> Step:
         """Rows → accounts and facts."""
@@ -58,11 +58,18 @@ class Verbs:
         """What should be written → vendors, as far as each connection's file allows."""
         return Step("deliver", self._deliver)
 
-    def _sync(self, only: Sequence[str]) -> Ended:
+    def _sync(self, only: Sequence[str], accept_gone: Sequence[str]) -> Ended:
         def paged(connection: str, stream: str, counts: Counts) -> None:
             self.report("sync", connection, stream, counts.read)
 
-        done = sync(self.config, self.database, self.env, only=only, progress=paged)
+        done = sync(
+            self.config,
+            self.database,
+            self.env,
+            only=only,
+            accept_gone=accept_gone,
+            progress=paged,
+        )
         self.synced = done
         totals = Counts()
         for outcome in done.outcomes:
