@@ -249,11 +249,12 @@ def dump(
     canonical: Annotated[
         bool, typer.Option("--canonical", help="The one form there is: sorted JSON lines.")
     ] = True,
+    as_json: Json = False,
 ) -> int:
     """Tell the state in lines that compare.
 
     The same facts and actions give the same lines on every database and in every order of loading;
-    run numbers, times and ids that vendors gave are left out.
+    run numbers, times and ids that vendors gave are left out. The lines are JSON in any case.
     """
     from .dump import dump
 

@@ -199,7 +199,7 @@ def deliver_line(delivered: Delivered, database: Database) -> str:
     told = applied_words(done, _fields_written(database, made.plan_id))
     left = made.items - done.done - done.refused - done.unknown
     if left > 0:
-        told += f"; plan {made.plan_id} holds {left:,} more: hub apply {made.plan_id}"
+        told += f"; {left:,} writes wait in plan {made.plan_id}: hub apply {made.plan_id}"
     if waiting := len(made.beside.get("waiting", ())):
         told += f"; {waiting:,} tasks wait for another day"
     return line("wrote", told)

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+IN_DEMO = {"HUB_CONFIG_DIR": ".hub-demo/config", "HUB_DATA_DIR": ".hub-demo/var"}
 SMALL = ("--scenario", "small", "--port-base", "0")
 
 
@@ -52,7 +53,7 @@ def test_a_config_written_by_the_sandbox_is_ready_to_run(home: Any, tmp_path: Pa
 
 
 def test_the_demo_shows_all_four_verbs_and_that_a_second_plan_is_empty(home: Any):
-    ran = home.hub("demo", "--no-serve", *SMALL)
+    ran = home.call("demo", "--no-serve", *SMALL)
 
     lines = ran.out.splitlines()
     assert ran.code == 0, ran.err
@@ -61,29 +62,23 @@ def test_the_demo_shows_all_four_verbs_and_that_a_second_plan_is_empty(home: Any
     ]  # fmt: skip
     assert lines[4].endswith(" · second plan: nothing to do")
     assert "hubspot's view http://127.0.0.1:" in lines[5]
+    advised = lines[5].partition('hub explain "')[2].rstrip('"')
+    assert home.call("explain", advised, **IN_DEMO).out.startswith(advised)
 
 
-def test_what_the_demo_advises_to_try_works_in_its_folder(home: Any):
-    home.call("demo", "--no-serve", *SMALL)
-    demo = home.directory / ".hub-demo"
-    proof = demo / "config"
+def test_the_demo_replaces_an_earlier_one_and_serves_until_it_is_stopped(home: Any):
+    earlier = home.directory / ".hub-demo"
+    earlier.mkdir()
+    (earlier / "made-by-hub-demo").write_text("")
+    (earlier / "old").write_text("")
+    process = home.start("demo", *SMALL)
+    lines = [process.stdout.readline() for _ in range(7)]
 
-    listed = home.call(
-        "accounts", HUB_CONFIG_DIR=str(proof), HUB_DATA_DIR=str(demo / "var")
-    ).documents
+    process.send_signal(signal.SIGINT)
+    ran = home.ended(process, within_s=10)
 
-    assert listed[0]["status"] == "at_risk"
-
-
-def test_the_demo_serves_until_it_is_stopped_and_can_be_seen_again(home: Any):
-    for _ in range(2):
-        process = home.start("demo", *SMALL)
-        lines = [process.stdout.readline() for _ in range(7)]
-
-        process.send_signal(signal.SIGINT)
-        ran = home.ended(process, within_s=10)
-
-        assert (lines[-1], ran.code) == ("ready\n", 0)
+    assert (lines[-1], ran.code) == ("ready\n", 0)
+    assert not (earlier / "old").exists()
 
 
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(home: Any):
