@@ -20,6 +20,7 @@ from ..errors import (
     ScopeMissing,
     StoreError,
     WriteRefused,
+    WriteUnknown,
 )
 from ..log import logger
 from .items import ACTIONS, Item, target_changed, target_gone
@@ -40,6 +41,9 @@ ROUNDS = 2
 
 NOT_SENT = (ReconnectNeeded, ScopeMissing, RetryLater)
 """Troubles of the connection: nothing was written, and the next write would fail too."""
+
+TOLD_BY_LEDGER = (WriteRefused, WriteUnknown)
+"""Troubles of one write, which its entry in the ledger keeps."""
 
 Outcome: TypeAlias = Receipt | HubError
 """How one write ended. WriteUnknown: nobody knows."""
@@ -234,26 +238,39 @@ class ConnectionWriter:
             return
         now = self.tool.env.now()
         write_down(self.tool.database, [entry(i, "sent", now=now, actor=self.actor) for i in items])
-        outcomes = list(self._outcomes(writer, items))
+        outcomes = self._outcomes(writer, items)
         self._conclude(items, outcomes)
         for outcome in outcomes:
             if isinstance(outcome, (*NOT_SENT, PluginError)):
                 raise outcome
+            if isinstance(outcome, HubError) and not isinstance(outcome, TOLD_BY_LEDGER):
+                self.problems.append(outcome)
 
-    def _outcomes(self, writer: Writer, items: Sequence[Item]) -> Iterator[Outcome]:
-        """One outcome an item, in order; those of which the connector tells nothing are unknown."""
-        told = 0
+    def _outcomes(self, writer: Writer, items: Sequence[Item]) -> list[Outcome]:
+        """One outcome an item, in order; those of which the connector tells nothing are unknown.
+
+        Where a whole batch is refused, it is split until it is clear which item is meant (R17).
+        """
+        outcomes: list[Outcome] = []
         trouble: HubError | None = None
         try:
             for outcome in self._told(writer, [item.action for item in items]):
-                yield outcome or not_known(items[told])
-                told += 1
+                outcomes.append(outcome or not_known(items[len(outcomes)]))
         except StoreError:
             raise
         except HubError as error:
             trouble = error
-        for item in items[told:]:
-            yield trouble or not_known(item)
+        rest = items[len(outcomes) :]
+        if isinstance(trouble, WriteRefused) and len(rest) > 1:
+            return [*outcomes, *self._split(writer, rest)]
+        return [*outcomes, *(trouble or not_known(item) for item in rest)]
+
+    def _split(self, writer: Writer, items: Sequence[Item]) -> list[Outcome]:
+        middle = len(items) // 2
+        first = self._outcomes(writer, items[:middle])
+        if isinstance(first[-1], NOT_SENT):
+            return [*first, *(first[-1] for _ in items[middle:])]
+        return [*first, *self._outcomes(writer, items[middle:])]
 
     def _told(self, writer: Writer, actions: Sequence[BaseModel]) -> Iterator[Outcome | None]:
         """What the connector says, action by action; an exception stands for all that follow."""

@@ -55,6 +55,7 @@ class Board:
     tasks: ClassVar[dict[str, str]] = {}
     calls: ClassVar[list[list[str]]] = []
     answers: ClassVar[list[Any]] = []
+    unfit: ClassVar[set[str]] = set()
     lost_tasks: ClassVar[int] = 0
 
 
@@ -68,6 +69,8 @@ class BoardConnector(Connector[Settings]):
     @writes(SetFields, once="upsert", batch=3)
     def set_fields(self, actions: Sequence[SetFields]) -> Iterator[Receipt | WriteRefused | None]:
         Board.calls.append([action.target.id for action in actions])
+        if Board.unfit & {action.target.id for action in actions}:
+            raise WriteRefused("one of the cards is not valid")
         for action in actions:
             answer = Board.answers.pop(0) if Board.answers else "done"
             if isinstance(answer, BaseException):
@@ -170,6 +173,7 @@ def _task(run: int, card: str) -> dict[str, Any]:
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[Team]:
     Board.cards, Board.tasks, Board.calls, Board.answers, Board.lost_tasks = {}, {}, [], [], 0
+    Board.unfit = set()
     database = open_database(f"sqlite:///{tmp_path / 'hub.db'}")
     made = Team(database)
     made.store(ConnectionState, connection="board", vendor="board", vendor_account="b1")
@@ -185,6 +189,18 @@ def test_r17_each_record_of_a_batch_has_its_own_outcome(team: Team) -> None:
 
     assert team.states() == {"c1": ["done"], "c2": ["refused"], "c3": ["done"]}
     assert (done.applied.done, done.applied.refused) == (2, 1)
+
+
+def test_r17_a_batch_that_is_refused_as_a_whole_is_split_until_the_bad_one_is_found(
+    team: Team,
+) -> None:
+    team.wants(["c1", "c2", "c3"])
+    Board.unfit = {"c2"}
+
+    team.deliver()
+
+    assert team.states() == {"c1": ["done"], "c2": ["refused"], "c3": ["done"]}
+    assert Board.calls == [["c1", "c2", "c3"], ["c1"], ["c2", "c3"], ["c2"], ["c3"]]
 
 
 @pytest.mark.parametrize("answer", ["silence", "end"])

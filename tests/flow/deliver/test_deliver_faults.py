@@ -57,6 +57,11 @@ def test_the_reference_decision_takes_so_many_writes(scene: Any) -> None:
     assert_everything_is_there_once(scene, customers)
 
 
+ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What only a vendor's answer decides is the same on both."""
+
+
+@ON_ONE_DATABASE
 @pytest.mark.parametrize(
     ("kind", "index"),
     [
