@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from ..accounts import listed, review_pairs
 from .days import parsed
+from .money import money
 from .output import is_terminal, say, say_json, table
 from .session import Session
+
+WIDE = 130
+"""From this many columns on a terminal shows all there is."""
 
 
 def accounts(as_of: str | None, review: bool, as_json: bool) -> int:
@@ -33,8 +38,10 @@ def accounts(as_of: str | None, review: bool, as_json: bool) -> int:
 
 
 def _table(found: list[dict[str, Any]]) -> None:
-    columns = ("account", "status", "since", "score", "why", "owner", "renews", "MRR")
-    table(columns, (_row(one) for one in found))
+    narrow = ("account", "status", "since", "why")
+    wide = (*narrow, "score", "owner", "renews", "MRR")
+    room = shutil.get_terminal_size().columns >= WIDE
+    table(wide if room else narrow, (_row(one) for one in found))
     say(f"{len(found):,} customers; the proof of one: hub explain ACCOUNT")
 
 
@@ -44,7 +51,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
         "account": one["name"] or one["account_id"],
         "status": one["status"].replace("_", " "),
         "since": one["since"],
-        "score": f"{score['low']:g}–{score['high']:g}",
+        "score": f"{score['low']:.0f}–{score['high']:.0f}",
         "why": "; ".join(one["reasons"]),
         "owner": one["owner"] or "nobody",
         "renews": one["renewal_on"] or "",
@@ -64,8 +71,3 @@ def _review_table(found: list[dict[str, Any]]) -> None:
     )
     table(("one", "other", "why", "confidence"), rows)
     say(f"{len(found):,} pairs may be one account each; nothing is joined without you")
-
-
-def money(mrr: Mapping[str, Any]) -> str:
-    """An amount of cents for people."""
-    return f"{mrr['amount_minor'] / 100:,.0f} {mrr['currency'] or ''}".strip()

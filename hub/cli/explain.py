@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..explain import prove, resolve
-from .accounts import money
 from .days import parsed
+from .money import money
 from .output import say, say_json
 from .session import Session
 

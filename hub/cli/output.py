@@ -16,6 +16,9 @@ from ..errors import ConfigError, HubError
 if TYPE_CHECKING:
     from rich.table import Table
 
+PROSE = ("why", "brings")
+"""The columns of tables that may take several lines."""
+
 SHOWN = 10
 """How many set-aside rows and problems a command lists before it only counts them."""
 
@@ -85,7 +88,10 @@ def _table(columns: list[str], rows: Iterable[Mapping[str, str]]) -> Table:
 
     made = Table(box=SIMPLE_HEAD, header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        if column in PROSE:
+            made.add_column(column, overflow="fold")
+        else:
+            made.add_column(column, overflow="ellipsis", no_wrap=True, max_width=28)
     for row in rows:
         made.add_row(*(Text(escape(row.get(column, ""))) for column in columns))
     return made

@@ -38,7 +38,7 @@ def _progress() -> Progress:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
-        TextColumn("{task.completed:>9,.0f}"),
+        TextColumn("{task.fields[count]:>9}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
@@ -62,10 +62,10 @@ class _Bars:
         if key not in self.tasks:
             self._finish_others(*key[:2])
             name = " ".join(filter(None, key))
-            self.tasks[key] = self.progress.add_task(name, total=None, rate="")
+            self.tasks[key] = self.progress.add_task(name, total=None, count="", rate="")
         task = self.progress.tasks[self.progress.task_ids.index(self.tasks[key])]
-        rate = f"{rows / task.elapsed:,.0f}/s" if task.elapsed else ""
-        self.progress.update(self.tasks[key], completed=rows, rate=rate)
+        rate = f"{rows / task.elapsed:,.0f}/s" if task.elapsed and rows else ""
+        self.progress.update(self.tasks[key], count=f"{rows:,}" if rows else "", rate=rate)
 
     def _finish_others(self, step: str, connection: str) -> None:
         """A connection reads one stream at a time, and a step follows the one before."""
