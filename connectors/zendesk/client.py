@@ -165,9 +165,7 @@ def explain(connection: str, answer: Answer) -> HubError | None:
                 where=connection,
                 do="Give it to the OAuth client or its user; the next run goes on from here",
             )
-        case 404 if is_write:
-            return TargetGone(f"Zendesk has no such record: {said}", where=connection)
-        case 400 | 413 | 422 if is_write:
+        case 400 | 404 | 413 | 422 if is_write:
             return WriteRefused(
                 f"Zendesk refused {said}",
                 where=connection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import parse_qs
 
 import pytest
 from pydantic import ValidationError
@@ -115,6 +116,14 @@ def test_an_access_token_is_renewed_before_it_ends(box: ZendeskSandbox, zendesk:
 
     assert sign_ins(box) == 2
     assert all(call.status < 400 for call in box.calls)
+
+
+def test_each_sign_in_asks_for_a_token_that_ends(box: ZendeskSandbox, zendesk: Zendesk):
+    zendesk.check()
+
+    [asked] = [parse_qs(c.body.decode()) for c in box.calls if c.path == "/oauth/tokens"]
+    assert asked["expires_in"] == ["1800"]
+    assert asked["scope"] == ["read organizations:write"]
 
 
 def test_an_access_token_that_zendesk_took_back_is_replaced_once(

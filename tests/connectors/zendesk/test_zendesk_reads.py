@@ -118,6 +118,17 @@ def test_a_backfill_from_this_very_moment_is_not_refused(
     assert [call.status for call in exports(box)] == [200]
 
 
+def test_a_position_of_the_last_minute_is_not_refused(
+    box: ZendeskSandbox, zendesk: Zendesk, read_all: ReadAll, clock
+):
+    ahead = Position(state={"end_time": int(clock.now().timestamp())})
+
+    ids, at = read_all(zendesk.organizations(ahead))
+
+    assert (ids, at) == ([], ahead)
+    assert [call.status for call in exports(box)] == [200]
+
+
 # --- what changed ----------------------------------------------------------------------------
 
 
