@@ -29,6 +29,8 @@ from .statement import Statement, checked
 MAX_BYTES = 64 * 1024 * 1024
 """The most that the rows of one page may hold in texts and bytes."""
 
+CONNECT_TIMEOUT_S = 15
+
 Record: TypeAlias = dict[str, Any]
 
 
@@ -90,7 +92,7 @@ class Database:
                 return create_engine(
                     "sqlite://", creator=partial(open_sqlite, path), poolclass=QueuePool
                 )
-            engine = create_engine(self.url, pool_pre_ping=True)
+            engine = create_engine(self.url, pool_pre_ping=True, connect_args=self._options())
         except NoSuchModuleError:
             raise no_driver(self.url.drivername, None, where=self.where) from None
         except ModuleNotFoundError as error:
@@ -100,6 +102,13 @@ class Database:
         if engine.dialect.is_async:
             raise self._mistake(f"{self.url.drivername} is a driver for asynchronous programs")
         return engine
+
+    def _options(self) -> dict[str, Any]:
+        """For psycopg: no prepared statements, which poolers lose, and no endless wait."""
+        if self.url.drivername != "postgresql+psycopg":
+            return {}
+        wait = {} if "connect_timeout" in self.url.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+        return {"prepare_threshold": None, **wait}
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

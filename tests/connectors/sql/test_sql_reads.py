@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from connectors.sql import Sql, SqlSettings
 from hub import ConfigError, Env, HubError, Position, RetryLater
@@ -426,6 +428,30 @@ def test_a_page_that_is_too_large_for_memory_is_refused(
         list(connect(sqlite_usage).usage(None))
 
     assert refused.value.code == "BODY_TOO_LARGE"
+
+
+def test_the_example_of_the_folders_page_reads_clicks_as_usage_days(
+    postgres_usage: Any, connect: Connect, read: Any
+) -> None:
+    page = files("connectors.sql").joinpath("README.md").read_text("utf-8")
+    blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
+    example = YAML(typ="safe").load(blocks[1])["settings"]["query"]
+    postgres_usage.run(
+        "CREATE TABLE clicks (workspace text, clicked_at timestamptz, feature text,"
+        " email_domain text)"
+    )
+    postgres_usage.run(f"GRANT SELECT ON clicks TO {postgres_usage.role}")
+    postgres_usage.run(
+        "INSERT INTO clicks VALUES ('ws-1', ?, 'export', 'birch.example')",
+        *([f"2026-03-0{day} 09:00+00"] for day in (1, 2, 2)),
+    )
+
+    first = read(connect(postgres_usage, query=example))
+
+    assert [(row["id"], row["count"], row["domain"]) for row in first.rows] == [
+        ("ws-1:2026-03-01:export", 1, "birch.example"),
+        ("ws-1:2026-03-02:export", 2, "birch.example"),
+    ]
 
 
 def test_lag_can_be_switched_off(usage: Any, connect: Connect, read: Any) -> None:
