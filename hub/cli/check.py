@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,16 +11,19 @@ from pydantic import ValidationError
 from ..config import Config, Connection
 from ..connector import Connector, Page, Position, Row, Stream
 from ..env import Env
-from ..errors import HubError, RecordRejected, UsageError
+from ..errors import HubError, PluginError, RecordRejected, UsageError
+from ..log import logger
 from ..model import Ignored, Record
 from ..store import Database
 from ..store.rows import kept, paths_of
 from ..sync import signed_in
 from ..unify.records import with_custom_fields
 from ..yamlfile import nearest
-from .output import note, say, say_json
+from .output import error_document, note, say, say_json
 from .session import Session
 from .troubles import Trouble, of_error
+
+log = logger("check")
 
 PREVIEWED = 10
 Document = dict[str, Any]
@@ -73,27 +77,40 @@ def _checked(
     }
     troubles: list[Trouble] = []
     try:
-        connector = connection.build(env)
-        try:
-            checked = connector.check()
-            source = signed_in(database, connection, checked.account, now=env.now())
-            document |= {
-                "ok": True,
-                "account": source.vendor_account,
-                "says": checked.says,
-                "missing": list(checked.missing),
-                "unprovable": list(checked.unprovable),
-                "notes": list(checked.notes),
-            }
-            troubles += [_missing(connection.name, scope) for scope in checked.missing]
+        with closing(connection.build(env)) as connector:
+            document |= _signed_in(connection, connector, database, env)
+            troubles += [_missing(connection.name, scope) for scope in document["missing"]]
             if preview:
                 document["preview"] = _previewed(connection, connector, env, troubles)
-        finally:
-            connector.close()
     except HubError as error:
-        document["error"] = {"code": error.code, "message": str(error)}
+        document["error"] = error_document(error)["error"]
         troubles.append(of_error("connection", error, connection.name))
+    except Exception as error:
+        log.exception("check.plugin_failed", connection=connection.name)
+        broken = PluginError(
+            f"the connector {connection.connector} failed ({type(error).__name__})",
+            where=connection.name,
+            do="Report it to the plugin's author, with hub.log of the data directory",
+        )
+        document["error"] = error_document(broken)["error"]
+        troubles.append(of_error("connection", broken, connection.name))
     return document, troubles
+
+
+def _signed_in(
+    connection: Connection, connector: Connector[Any], database: Database, env: Env
+) -> Document:
+    """What signing in proved; the vendor account is stored at the first time."""
+    checked = connector.check()
+    source = signed_in(database, connection, checked.account, now=env.now())
+    return {
+        "ok": True,
+        "account": source.vendor_account,
+        "says": checked.says,
+        "missing": list(checked.missing),
+        "unprovable": list(checked.unprovable),
+        "notes": list(checked.notes),
+    }
 
 
 def _missing(connection: str, scope: str) -> Trouble:

@@ -250,3 +250,18 @@ def test_looking_before_the_first_run_says_what_to_do(home: Any):
     assert ran.document["error"]["code"] == "NOT_FOUND"
     assert "hub run" in ran.err
     assert not home.database.exists()
+
+
+def test_check_names_the_connection_that_no_longer_signs_in_and_checks_the_others(home: Any):
+    token = home.vendor("hubspot").token
+    home.edit(".env", token, f"{token}_revoked")
+
+    ran = home.call("check", "--json")
+    alone = home.call("check", "hubspot")
+
+    errors = {one["connection"]: one["error"] for one in ran.document["connections"]}
+    assert (ran.code, alone.code) == (3, 1)
+    assert errors.pop("hubspot")["code"] == "RECONNECT_NEEDED"
+    assert set(errors.values()) == {None}
+    assert alone.err.startswith("RECONNECT_NEEDED: ")
+    assert token not in ran.out + alone.err
