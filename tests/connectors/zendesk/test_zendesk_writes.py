@@ -23,7 +23,7 @@ from hub import (
     WriteRefused,
     WriteUnknown,
 )
-from hub.testing.faults import Fault
+from hub.testing.faults import Fault, Kind
 
 Target = Callable[[str], RecordKey]
 Connect = Callable[..., Zendesk]
@@ -120,8 +120,11 @@ def test_an_option_that_another_field_has_is_refused_in_zendesks_own_words(
         define(zendesk, HEALTH)
 
 
-def test_a_field_is_made_once_although_the_answer_is_lost_R2(box: ZendeskSandbox, zendesk: Zendesk):
-    box.faults.at_write(1, "lost_response")
+@pytest.mark.parametrize("fault", ["lost_response", "twice"])
+def test_a_field_is_made_once_whatever_the_network_does_R2(
+    box: ZendeskSandbox, zendesk: Zendesk, fault: Kind
+):
+    box.faults.at_write(1, fault)
 
     define(zendesk, HEALTH)
 
