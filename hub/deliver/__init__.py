@@ -7,6 +7,7 @@ connections that may be written to without asking.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from ..config import Config
@@ -16,11 +17,12 @@ from ..log import logger
 from ..store import Database
 from ..store.progress import begin_run, end_run
 from .applying import Applied, Applier
-from .ledger import unsettled
+from .items import VendorAccount
+from .ledger import Row, unsettled
 from .planning import PlanMade, Planner
-from .settling import Settler
+from .settling import Settler, give_up
 from .show import show_plan
-from .tools import Progress, Tools
+from .tools import Progress, Tools, homes
 
 __all__ = [
     "Applied",
@@ -70,7 +72,7 @@ def make_plan(
     and is listed among the problems; the others go on.
     """
     with Tools(config, database, env) as tools:
-        return _planned(config, database, env, tools, progress)
+        return _planned(config, database, env, tools, progress, may_send=False)
 
 
 def apply_plan(
@@ -105,7 +107,7 @@ def deliver(
     """
     run = begin_run(database, "deliver", now=env.now(), versions={"config": config.digest})
     with Tools(config, database, env) as tools:
-        made = _planned(config, database, env, tools, progress)
+        made = _planned(config, database, env, tools, progress, may_send=True)
         applier = Applier(
             config, database, env, tools, actor="hub", only_auto=True, progress=progress
         )
@@ -122,29 +124,46 @@ def settle(config: Config, database: Database, env: Env) -> list[tuple[str, HubE
     again. Returns the troubles of connections that could not be asked.
     """
     with Tools(config, database, env) as tools:
-        return _settled(config, database, tools)
+        return _settled(config, database, env, tools, may_send=True)
 
 
 def _planned(
-    config: Config, database: Database, env: Env, tools: Tools, progress: Progress
+    config: Config,
+    database: Database,
+    env: Env,
+    tools: Tools,
+    progress: Progress,
+    *,
+    may_send: bool,
 ) -> PlanMade:
     """A plan on firm ground: first the open ends of earlier runs are settled."""
-    problems = _settled(config, database, tools)
+    problems = _settled(config, database, env, tools, may_send=may_send)
     made = Planner(config, database, env, tools, progress).make()
     known = {name for name, _ in made.problems}
     made.problems = [*(one for one in problems if one[0] not in known), *made.problems]
     return made
 
 
-def _settled(config: Config, database: Database, tools: Tools) -> list[tuple[str, HubError]]:
+def _settled(
+    config: Config, database: Database, env: Env, tools: Tools, *, may_send: bool
+) -> list[tuple[str, HubError]]:
+    """Settle the open entries of each vendor account through the connection that reaches it."""
     with database.read() as reading:
-        waiting = {row["connection"] for row in unsettled(reading)}
+        waiting: dict[VendorAccount, list[Row]] = defaultdict(list)
+        for row in unsettled(reading):
+            waiting[row["vendor"], row["vendor_account"]].append(row)
+        reached_by = homes(reading, config)
     problems: list[tuple[str, HubError]] = []
-    for name in config.connections:
-        if name not in waiting:
+    for account, rows in sorted(waiting.items()):
+        name = reached_by.get(account)
+        if name is None:
+            problems.append((rows[0]["connection"], give_up(database, rows, env.now())))
             continue
         try:
-            Settler(tools.open(name)).settle()
+            is_shadow = config.connections[name].deliver == "shadow"
+            settler = Settler(tools.open(name), may_send=may_send and not is_shadow)
+            settler.settle()
+            problems += [(name, problem) for problem in settler.problems]
         except StoreError:
             raise
         except HubError as problem:

@@ -64,11 +64,11 @@ class Applier:
         pending = [item for item in items if item.seq not in done]
         may_write = self.modes if not (self.only_auto and plan["stopped"]) else ()
         work = {
-            name: self._released(name, [item for item in pending if item.connection == name])
+            name: self._released([item for item in pending if item.connection == name])
             for name, one in self.config.connections.items()
             if one.deliver in may_write
         }
-        troubles = self._write(plan, {name: some for name, some in work.items() if some}, done)
+        troubles = self._write({name: some for name, some in work.items() if some}, done)
         return self._applied(plan_id, pending, before, troubles)
 
     @property
@@ -88,22 +88,18 @@ class Applier:
             raise UsageError(f"plan {plan_id} was replaced by a newer one", do=do)
         return rows[0]
 
-    def _released(self, name: str, items: Sequence[Item]) -> list[Item]:
+    def _released(self, items: Sequence[Item]) -> list[Item]:
         """An unattended run leaves to a person what would undo a person's change (R39)."""
         if not self.only_auto or not items:
             return list(items)
         with self.database.read() as reading:
-            hands = Hands(reading, name)
+            hands = Hands(reading, items[0].vendor_account)
         return [item for item in items if not hands.changed(item)]
 
-    def _write(
-        self, plan: Row, work: Mapping[str, Sequence[Item]], done: set[int]
-    ) -> list[HubError]:
+    def _write(self, work: Mapping[str, Sequence[Item]], done: set[int]) -> list[HubError]:
         troubles: list[HubError] = []
         with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
-            futures = [
-                pool.submit(self._write_to, name, plan, some, done) for name, some in work.items()
-            ]
+            futures = [pool.submit(self._write_to, name, some, done) for name, some in work.items()]
             try:
                 for future in futures:
                     troubles += future.result()
@@ -112,14 +108,11 @@ class Applier:
                 raise
         return troubles
 
-    def _write_to(
-        self, name: str, plan: Row, items: Sequence[Item], done: set[int]
-    ) -> list[HubError]:
+    def _write_to(self, name: str, items: Sequence[Item], done: set[int]) -> list[HubError]:
         """Write to one connection; its troubles never stop another one."""
         try:
             writer = ConnectionWriter(
                 self.tools.open(name),
-                planned_at=plan["made_at"],
                 actor=self.actor,
                 progress=self.progress,
                 stop=self.stop,

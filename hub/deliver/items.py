@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
@@ -23,6 +23,10 @@ ACTIONS: Mapping[str, type[BaseModel]] = {
 }
 """The kinds in the order of writing: fields are defined before they are set, and set before tasks
 speak of them."""
+
+
+VendorAccount: TypeAlias = tuple[str, str]
+"""A vendor's name, and the id of an account there."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Item:
             place = f"{self.target.vendor}/{self.target.vendor_account}"
             return f"define/{place}/{self.target.object}.{self.target.id}"
         return f"set/{self.target}/{digest_of(self.new)}"
+
+    @property
+    def vendor_account(self) -> VendorAccount:
+        """The account that it writes to."""
+        return self.target.vendor, self.target.vendor_account
 
     @property
     def read_back(self) -> tuple[str, str]:

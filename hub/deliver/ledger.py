@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from ..connector import Receipt
 from ..errors import HubError
 from ..model import CreateTask
 from ..store import Database, as_dicts, canonical, insert, table_of
 from ..store.tables import LedgerEntry
-from .items import Item
+from .items import Item, VendorAccount
 
 State: TypeAlias = Literal["sent", "done", "refused", "unknown", "cancelled"]
 Row: TypeAlias = dict[str, Any]
@@ -98,13 +98,18 @@ def conclude(
     )
 
 
-def unsettled(reading: Connection, connection: str | None = None) -> list[Row]:
-    """Entries of which nobody knows yet how they ended, oldest first."""
+def unsettled(reading: Connection, at: VendorAccount | None = None) -> list[Row]:
+    """Entries of which nobody knows yet how they ended, oldest first; of one vendor account."""
     table = table_of(LedgerEntry)
     statement = select(table).where(table.c.state.in_(LedgerEntry.UNSETTLED)).order_by(table.c.seq)
-    if connection is not None:
-        statement = statement.where(table.c.connection == connection)
+    if at is not None:
+        statement = statement.where(_in(at))
     return as_dicts(reading, statement)
+
+
+def _in(account: VendorAccount) -> ColumnElement[bool]:
+    table = table_of(LedgerEntry)
+    return and_(table.c.vendor == account[0], table.c.vendor_account == account[1])
 
 
 def last_of_plan(reading: Connection, plan: int) -> dict[int, Row]:
@@ -145,7 +150,7 @@ class Standing:
         return str(self.row["key"]).rpartition("-")[0]
 
     @property
-    def place(self) -> tuple[str, str]:
+    def place(self) -> tuple[str | None, str]:
         """Where it stands: a connection, and the vendor's id of the task there."""
         return self.row["connection"], str(self.row["receipt_id"])
 
@@ -169,13 +174,16 @@ class Tasks:
     over: frozenset[str]
 
     @classmethod
-    def load(cls, reading: Connection) -> Tasks:
-        """As the ledger stands now."""
+    def load(cls, reading: Connection, homes: Mapping[VendorAccount, str]) -> Tasks:
+        """As the ledger stands now; `homes` are the connections of the vendor accounts today."""
         table = table_of(LedgerEntry)
-        rows = as_dicts(
-            reading,
-            select(table).where(table.c.kind.in_(("create", "close"))).order_by(table.c.seq),
-        )
+        rows = [
+            row | {"connection": homes.get((row["vendor"], row["vendor_account"]))}
+            for row in as_dicts(
+                reading,
+                select(table).where(table.c.kind.in_(("create", "close"))).order_by(table.c.seq),
+            )
+        ]
         creates = [row for row in rows if row["kind"] == "create"]
         closes = [row for row in rows if row["kind"] == "close"]
         done = [row for row in creates if row["state"] == "done"]
@@ -202,14 +210,10 @@ class Hands:
     refused because its target had changed waits for a person too.
     """
 
-    def __init__(self, reading: Connection, connection: str) -> None:
+    def __init__(self, reading: Connection, at: VendorAccount) -> None:
         table = table_of(LedgerEntry)
         columns = (table.c[name] for name in ("key", "record_id", "state", "problem_code", "after"))
-        statement = (
-            select(*columns)
-            .where(table.c.kind == "change", table.c.connection == connection)
-            .order_by(table.c.seq)
-        )
+        statement = select(*columns).where(table.c.kind == "change", _in(at)).order_by(table.c.seq)
         self._wrote: dict[tuple[str, str], str | None] = {}
         self._refused: set[str] = set()
         for key, record, state, problem, after in reading.execute(statement):

@@ -21,7 +21,7 @@ from ..vocabulary import field_specs
 from .items import Item, digest_of, is_defined, target_gone
 from .ledger import FOUND, Hands, Row, Standing, Tasks, entry
 from .limits import Owner, Task, by_day, is_first_fill, why_stopped
-from .tools import Progress, Tool, Tools
+from .tools import NOT_SENT, Progress, Tool, Tools, homes
 from .wanted import Fields, Wanted
 
 
@@ -47,7 +47,7 @@ class Planner:
         self.specs = field_specs(config.statuses)
         with database.read() as reading:
             self.wanted = Wanted.load(reading)
-            self.tasks = Tasks.load(reading)
+            self.tasks = Tasks.load(reading, homes(reading, config))
         self.items: list[Item] = []
         self.new_tasks: list[Task] = []
         self.noticed: list[Row] = []
@@ -172,7 +172,7 @@ class Planner:
         if not items:
             return
         with self.database.read() as reading:
-            hands = Hands(reading, tool.name)
+            hands = Hands(reading, tool.vendor_account)
         self.listed["changed_by_people"] += [
             {
                 "record": str(item.target),
@@ -251,10 +251,22 @@ class Planner:
                 return today, waiting
             for task in unseen:
                 looked.add(task["key"])
-                item = _create(tool, task)
-                if (found := tool.find(item.action, item.target.object)) is not None:
-                    candidates.remove(task)
-                    self._adopt(item, task, found)
+                self._look_for(tool, task, candidates)
+
+    def _look_for(self, tool: Tool, task: Task, candidates: list[Task]) -> None:
+        """Take a task out of the candidates when it stands there, or when nobody can tell."""
+        item = _create(tool, task)
+        try:
+            found = tool.find(item.action, item.target.object)
+        except (*NOT_SENT, StoreError):
+            raise
+        except HubError as problem:
+            candidates.remove(task)
+            self.problems.append((tool.name, problem))
+            return
+        if found is not None:
+            candidates.remove(task)
+            self._adopt(item, task, found)
 
     def _adopt(self, item: Item, task: Task, found: Receipt) -> None:
         """The task stands there, from before a lost ledger or by another hub: it is ours now."""
@@ -264,8 +276,8 @@ class Planner:
         self.kept_ids.add((item.connection, found.id))
 
     def _created_today(self) -> Counter[Owner]:
-        """How many tasks were written on the decision's day, by whose they are."""
-        zone, day = self.config.zone, self.wanted.as_of
+        """How many tasks were written on this team day, by whose they are."""
+        zone, day = self.config.zone, self.env.today(self.config.zone)
         return Counter(
             (one.row["connection"], str(one.owner_id))
             for one in self.tasks.sent
@@ -274,7 +286,7 @@ class Planner:
 
     # --- tasks whose problem is over ------------------------------------------------------------
 
-    def _still_wanted(self) -> set[tuple[str, str]]:
+    def _still_wanted(self) -> set[tuple[str | None, str]]:
         """The vendors' ids of the tasks that the current decision wants."""
         keys = {task["key"] for task in self.wanted.tasks}
         return {one.place for key, one in self.tasks.standing.items() if key in keys}

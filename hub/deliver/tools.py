@@ -7,20 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
+from sqlalchemy import Connection as Reading
 from sqlalchemy import select
 
 from ..config import Config, Connection
 from ..connector import Connector, Observed, Receipt, Writer
 from ..env import Env
-from ..errors import HubError, PluginError
+from ..errors import HubError, PluginError, ReconnectNeeded, RetryLater, ScopeMissing
 from ..log import logger
 from ..store import Database, table_of, upsert
 from ..store.tables import ConnectionState, ObservedField
+from .items import VendorAccount
 
 log = logger("deliver")
 
 READ_TOGETHER = 100
 """How many ids one read-back takes."""
+
+NOT_SENT = (ReconnectNeeded, ScopeMissing, RetryLater)
+"""Troubles of the connection: nothing was written, and the next call would fail too."""
 
 Progress: TypeAlias = Callable[[str, int], None]
 """Called with a connection and how many of its items are planned or done so far."""
@@ -46,6 +51,11 @@ class Tool:
     def name(self) -> str:
         """The connection's name."""
         return self.connection.name
+
+    @property
+    def vendor_account(self) -> VendorAccount:
+        """The vendor account behind it, which stays when the connection gets another name."""
+        return self.connector.name, self.account
 
     def writer(self, action: type[BaseModel], on: str | None = None) -> Writer | None:
         """How an action is written, on an object if one is named; None when it is not."""
@@ -182,6 +192,13 @@ class Tools:
                 code="WRONG_ACCOUNT",
             )
         return account
+
+
+def homes(reading: Reading, config: Config) -> dict[VendorAccount, str]:
+    """The connection that reaches each vendor account today: a connection's name is a label."""
+    states = table_of(ConnectionState)
+    rows = reading.execute(select(states.c.vendor, states.c.vendor_account, states.c.connection))
+    return {(vendor, account): name for vendor, account, name in rows if name in config.connections}
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

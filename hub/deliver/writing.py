@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeAlias
 
@@ -15,8 +14,6 @@ from ..connector import Receipt, Writer
 from ..errors import (
     HubError,
     PluginError,
-    ReconnectNeeded,
-    RetryLater,
     ScopeMissing,
     StoreError,
     WriteRefused,
@@ -26,21 +23,15 @@ from ..log import logger
 from .items import ACTIONS, Item, target_changed, target_gone
 from .ledger import FOUND, Row, State, conclude, entry, states_of, unsettled, write_down
 from .settling import Settler, not_known
-from .tools import Progress, Tool, batches
+from .tools import NOT_SENT, Progress, Tool, batches
 
 log = logger("deliver")
 
 LOOKED_AT_TOGETHER = 25
 """How many targets are read again at once before they are written one by one."""
 
-FRESH = timedelta(minutes=5)
-"""So long a plan's look-up of tasks counts as the look-up just before writing."""
-
 ROUNDS = 2
 """What turns out not to have arrived is written once more in the same run."""
-
-NOT_SENT = (ReconnectNeeded, ScopeMissing, RetryLater)
-"""Troubles of the connection: nothing was written, and the next write would fail too."""
 
 TOLD_BY_LEDGER = (WriteRefused, WriteUnknown)
 """Troubles of one write, which its entry in the ledger keeps."""
@@ -56,13 +47,11 @@ class ConnectionWriter:
         self,
         tool: Tool,
         *,
-        planned_at: datetime,
         actor: str,
         progress: Progress,
         stop: threading.Event,
     ) -> None:
         self.tool, self.actor, self.progress, self.stop = tool, actor, progress, stop
-        self.is_fresh = tool.env.now() - planned_at < FRESH
         self.problems: list[HubError] = []
         self.open_keys: set[str] = set()
         self.done: set[int] = set()
@@ -75,9 +64,8 @@ class ConnectionWriter:
         A trouble of the connection ends up in `problems`, and what is left stays planned.
         """
         self.done = set(done)
-        Settler(self.tool).settle()
-        with self.tool.database.read() as reading:
-            self.open_keys = {row["key"] for row in unsettled(reading, self.tool.name)}
+        self._settle()
+        self.open_keys = self._open_now()
         for _ in range(ROUNDS):
             self._write_all(items)
             items = self._not_arrived()
@@ -125,12 +113,11 @@ class ConnectionWriter:
 
     def _not_arrived(self) -> list[Item]:
         """Ask about the writes whose answers were lost; those that the tool does not have."""
-        with self.tool.database.read() as reading:
-            lost = {row["key"] for row in unsettled(reading, self.tool.name)} - self.open_keys
+        lost = self._open_now() - self.open_keys
         if not lost:
             return []
         try:
-            missing = Settler(self.tool).settle()
+            missing = self._settle()
         except StoreError:
             raise
         except HubError as problem:
@@ -138,6 +125,16 @@ class ConnectionWriter:
                 self.problems.append(problem)
             return []
         return [item for item in missing if item.key in lost]
+
+    def _open_now(self) -> set[str]:
+        with self.tool.database.read() as reading:
+            return {row["key"] for row in unsettled(reading, self.tool.vendor_account)}
+
+    def _settle(self) -> list[Item]:
+        settler = Settler(self.tool, may_send=True)
+        missing = settler.settle()
+        self.problems += settler.problems
+        return missing
 
     def _read_back(self) -> None:
         """Let `observed` say what the tool says after the writes, not only before them."""
@@ -208,10 +205,13 @@ class ConnectionWriter:
         for item in items:
             if "done" in known.get(item.key, ()):
                 continue
-            if self.is_fresh and item.key not in known:
-                ready.append(item)
+            try:
+                found = self.tool.find(item.action, item.target.object)
+            except (*NOT_SENT, StoreError):
+                raise
+            except HubError as problem:
+                self.problems.append(problem)  # that task stays planned, the others go on
                 continue
-            found = self.tool.find(item.action, item.target.object)
             if found is None:
                 ready.append(item)
             else:

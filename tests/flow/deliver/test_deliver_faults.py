@@ -30,9 +30,9 @@ def reference(scene: Any) -> list[Any]:
 
 
 def lost_and_not_to_be_found() -> tuple[Fault, Fault]:
-    """One task's answer is lost, and while this lasts nobody can look for it."""
+    """One task's answer is lost, and nobody can look for it once both were looked for."""
     lost = Fault("lost_response", method="POST", path="/objects/[^/]+/tasks$")
-    return lost, Fault("server_error", path="/associations/", times=None)
+    return lost, Fault("server_error", path="/associations/", at=3, times=None)
 
 
 def assert_everything_is_there_once(scene: Any, customers: list[Any]) -> None:
