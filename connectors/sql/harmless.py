@@ -8,10 +8,10 @@ connection, changes a setting or a sequence, waits, or ends somebody's session.
 from __future__ import annotations
 
 _STATEMENT = """
-alias aliases column cte datatype datatypeparam distinct except from group having
-identifier intersect join lateral limit literal national null boolean offset order ordered paren
-placeholder select star subquery table tablealias tuple union unnest values var where with
-groupingsets rollup cube filter window windowspec withingroup ignorenulls respectnulls
+alias aliases boolean column cte cube datatype datatypeparam distinct except filter from group
+groupingsets having hexstring identifier ignorenulls intersect join lateral limit literal national
+null offset order ordered paren placeholder qualify respectnulls rollup select star subquery table
+tablealias tuple union unnest values var where window windowspec with withingroup
 """
 
 _OPERATORS = """
@@ -25,31 +25,33 @@ jsonextractscalar jsonpath jsonpathkey jsonpathroot jsonpathsubscript
 """
 
 _CALLS = """
-abs array arrayagg arraysize arraytostring ascii avg ceil chr coalesce concat concatws convert count
-countif cumedist currentdate currentdatetime currenttime currenttimestamp date dateadd datebin
-datediff datefromparts datestrtodate datesub datetime datetimeadd datetimediff datetimesub
-datetimetrunc datetrunc day dayofmonth dayofweek dayofweekiso dayofyear denserank endswith exp
-explodinggenerateseries extract first firstvalue floor generateseries greatest groupconcat hex hour
-initcap jsonarray jsonobject lag last lastday lastvalue lead least left length ln localtime
-localtimestamp log logicaland logicalor lower lowerhex max md5 md5digest median min minute month
-monthsbetween nthvalue ntile nullif numbertostr nvl2 pad percentilecont percentiledisc percentrank
-pow quantile quarter rank regexpextract regexpreplace replace reverse right round rownumber second
-sha sha2 sign split splitpart sqrt startswith stddev stddevpop stddevsamp string strposition
-strtodate strtotime strtounix substring substringindex sum time timediff timestamp timestampadd
-timestampdiff timestampfromparts timestampsub timestamptrunc timestrtodate timestrtotime
-timestrtounix timetostr timetounix timetrunc tochar todays tonumber translate trim trunc tsordsadd
-tsordsdiff tsordstodate tsordstodatestr tsordstodatetime tsordstotime tsordstotimestamp typeof unhex
-unicode unixdate unixmicros unixmillis unixseconds unixtostr unixtotime unixtotimestr upper variance
-variancepop week weekofyear widthbucket year
+abs array arrayagg arraysize arraytostring ascii avg ceil chr coalesce concat concatws convert
+converttimezone count countif cumedist currentdate currentdatetime currenttime currenttimestamp date
+dateadd datebin datediff datefromparts datestrtodate datesub datetime datetimeadd datetimediff
+datetimesub datetimetrunc datetrunc day dayofmonth dayofweek dayofweekiso dayofyear denserank encode
+endswith exp explodinggenerateseries extract first firstvalue floor generateseries greatest
+groupconcat hex hour initcap jsonarray jsonobject justifydays justifyhours justifyinterval lag last
+lastday lastvalue lead least left length ln localtime localtimestamp log logicaland logicalor lower
+lowerhex max md5 md5digest median min minute mode month monthsbetween nanvl nthvalue ntile nullif
+numbertostr nvl2 overlay pad percentilecont percentiledisc percentrank pow quantile quarter rank
+regexpextract regexpreplace replace reverse right round rownumber second sha sha2 sign split
+splitpart sqrt startswith stddev stddevpop stddevsamp string strposition strtodate strtotime
+strtounix substring substringindex sum time timediff timestamp timestampadd timestampdiff
+timestampfromparts timestampsub timestamptrunc timestrtodate timestrtotime timestrtounix timetostr
+timetounix timetrunc tochar todays tonumber translate trim trunc tsordsadd tsordsdiff tsordstodate
+tsordstodatestr tsordstodatetime tsordstotime tsordstotimestamp typeof unhex unicode unixdate
+unixmicros unixmillis unixseconds unixtostr unixtotime unixtotimestr upper variance variancepop week
+weekofyear widthbucket year
 """
 
 _OTHERS = """
 age array_length array_position btrim cardinality char_length character_length date date_format
-date_part datetime format from_unixtime instr json_array_length json_each json_extract
-json_extract_path json_extract_path_text json_type json_valid jsonb_array_elements
-jsonb_array_elements_text jsonb_array_length jsonb_each jsonb_each_text jsonb_extract_path
-jsonb_extract_path_text jsonb_object_keys julianday ltrim octet_length printf rtrim strftime time
-timediff timezone to_date to_timestamp total unix_timestamp unixepoch
+date_part datetime format from_unixtime hashtext instr json_array_length json_build_array
+json_build_object json_each json_extract json_extract_path json_extract_path_text json_type
+json_valid jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_object
+jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_keys julianday
+ltrim make_date make_timestamp octet_length printf row rtrim strftime time timediff timezone to_date
+to_timestamp total trunc unix_timestamp unixepoch
 """
 
 NODES = frozenset(f"{_STATEMENT} {_OPERATORS} {_CALLS}".split())

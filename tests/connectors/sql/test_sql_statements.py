@@ -357,6 +357,11 @@ def test_a_comment_that_a_database_would_run_is_not_sent() -> None:
     assert statement.text == "SELECT id FROM t"
 
 
+def test_a_query_whose_meaning_would_change_on_the_way_is_refused() -> None:
+    with pytest.raises(ConfigError, match="can be read in two ways"):
+        checked("SELECT 'x' 'y' AS event FROM t", "postgresql", where="usage")
+
+
 def test_the_tables_of_a_query_are_known_without_its_own_names() -> None:
     query = (
         "WITH recent AS (SELECT * FROM product.usage) SELECT * FROM recent JOIN plans USING (id)"
