@@ -6,7 +6,6 @@ into zero or unknown, here and nowhere else (DESIGN 5).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -25,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Update,
     and_,
     case,
     cast,
@@ -36,7 +36,7 @@ from sqlalchemy import (
     update,
 )
 
-from ..conditions import Condition, Name, compile_condition, negate
+from ..conditions import Condition, Dialect, Name, compile_condition, negate
 from ..config import Config
 from ..configfiles import ACCOUNT_NAMES
 from ..definitions import SignalDef
@@ -58,6 +58,7 @@ class Registry:
         self._names.update({signal.name: Name("boolean") for signal in signals})
         self._compiled: dict[tuple[str, str | None, bool], Condition] = {}
         self._parts: dict[frozenset[str], Registry] = {}
+        self._steps: dict[tuple[str, str], list[Update]] = {}
 
     @cached_property
     def table(self) -> Table:
@@ -97,6 +98,34 @@ class Registry:
                 where=signal.place("clears" if ends else "when"),
             )
         return self._compiled[key]
+
+    def steps(self, segments: Mapping[str, str], dialect: Dialect) -> Sequence[Update]:
+        """What fills the table's segments and signals, the same for every day."""
+        key = (dialect, repr(segments))
+        if key not in self._steps:
+            signals = [one for s in self.signals for one in self._signal(s, segments, dialect)]
+            self._steps[key] = [*self._segment(segments, dialect), *signals]
+        return self._steps[key]
+
+    def _segment(self, segments: Mapping[str, str], dialect: Dialect) -> Iterator[Update]:
+        """The first segment of hub.yaml whose condition is true."""
+        claims = [
+            (compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}"), name)
+            for name, when in segments.items()
+        ]
+        if claims:
+            first = case(*((_claim(one, dialect), literal(name)) for one, name in claims))
+            yield update(self.table).values(segment=first)
+
+    def _signal(
+        self, signal: SignalDef, segments: Mapping[str, str], dialect: Dialect
+    ) -> Iterator[Update]:
+        """Fill a signal's column; segments with values of their own are filled apart."""
+        own = [name for name in signal.by_segment if name in segments]
+        for segment in (None, *own):
+            claim = _claim(self.condition(signal, segment), dialect)
+            statement = update(self.table).values({signal.name: claim})
+            yield statement if segment is None else statement.where(self.table.c.segment == segment)
 
     def measures_in(self, names: Iterable[str]) -> Iterator[Measure]:
         """The measures that a condition reads, those of the signals it names included."""
@@ -171,7 +200,7 @@ class Evaluation:
     ) -> None:
         self.reading = reading
         self.config = config
-        self.dialect = "postgresql" if reading.dialect.name == "postgresql" else "sqlite"
+        self.dialect: Dialect = "postgresql" if reading.dialect.name == "postgresql" else "sqlite"
         self.facts = Facts(day, config.login_events, config.key_features)
         self.registry = measures
         self.measures = measures.measures
@@ -184,9 +213,8 @@ class Evaluation:
         self.reading.exec_driver_sql("DROP TABLE IF EXISTS judged")
         self.table.create(self.reading)
         self._fill()
-        self._segment()
-        for signal in self.signals:
-            self._signal(signal)
+        for step in self.registry.steps(self.config.segments, self.dialect):
+            self.reading.execute(step)
         return self._read()
 
     # --- measures -----------------------------------------------------------------------------
@@ -245,28 +273,6 @@ class Evaluation:
         filled = func.coalesce(value, 0) if one.empty == "zero" else value
         return case((known, filled), else_=cast(null(), value.type))
 
-    # --- segments and signals -----------------------------------------------------------------
-
-    def _segment(self) -> None:
-        """The first segment of hub.yaml whose condition is true."""
-        for name, when in reversed(list(self.config.segments.items())):
-            condition = compile_condition(when, ACCOUNT_NAMES, where=f"hub.yaml, segment {name}")
-            sql = condition.sql(self._dialect())
-            self.reading.execute(update(self.table).where(literal_column(sql)).values(segment=name))
-
-    def _signal(self, signal: SignalDef) -> None:
-        """Fill a signal's column; segments with values of their own are filled apart."""
-        own = [name for name in signal.by_segment if name in self.config.segments]
-        for segment in (None, *own):
-            sql = self.registry.condition(signal, segment).sql(self._dialect())
-            statement = update(self.table).values({signal.name: literal_column(f"({sql})")})
-            if segment is not None:
-                statement = statement.where(self.table.c.segment == segment)
-            self.reading.execute(statement)
-
-    def _dialect(self) -> Any:
-        return self.dialect
-
     # --- reading the table --------------------------------------------------------------------
 
     def _read(self) -> dict[str, Judged]:
@@ -283,13 +289,13 @@ class Evaluation:
 
     def holds(self, condition: Condition, account_id: str) -> bool | None:
         """A condition's truth for one account of this evaluation."""
-        claim: ColumnElement[Any] = literal_column(f"({condition.sql(self._dialect())})")
         answer = self.reading.execute(
-            select(claim).select_from(self.table).where(self.table.c.account_id == account_id)
+            select(_claim(condition, self.dialect))
+            .select_from(self.table)
+            .where(self.table.c.account_id == account_id)
         ).scalar()
         return None if answer is None else bool(answer)
 
 
-def keys_of(evidence: Iterable[str]) -> str:
-    """Record keys as the JSON list that a reading stores."""
-    return json.dumps(list(evidence))
+def _claim(condition: Condition, dialect: Dialect) -> ColumnElement[Any]:
+    return literal_column(f"({condition.sql(dialect)})")
