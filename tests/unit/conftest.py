@@ -50,7 +50,7 @@ from hub.store.tables import (
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_AGO, FAR_OFF = "2024-06-01", "2027-12-31"
-FACTS = (
+FACTS: tuple[type[SQLModel], ...] = (
     UsageRecord, TicketRecord, InvoiceRecord, SubscriptionRecord, PaymentAttemptRecord,
     AccountRecord, Evidence, Coverage, Link,
 )  # fmt: skip
@@ -655,3 +655,22 @@ def judge(a_config: Callable[..., Config], neighbour: Given, shelf: Shelf) -> Ca
             return hub.judge(given, today)
 
     return verdict
+
+
+@pytest.fixture(scope="session")
+def judge_each(
+    a_config: Callable[..., Config], neighbour: Given, shelf: Shelf
+) -> Callable[[Mapping[Any, Given], str], dict[Any, Said]]:
+    """Judges several cases of one account on a day, each by itself, in one decision."""
+
+    def verdicts(cases: Mapping[Any, Given], today: str) -> dict[Any, Said]:
+        own = {
+            case: one.but(key=f"acc_{n}", records=[("crm", "companies", str(n), 1.0)])
+            for n, (case, one) in enumerate(cases.items())
+        }
+        with shelf.database() as database:
+            hub = Hub(database, a_config()).knows(*own.values(), neighbour)
+            run = hub.decide(today).run
+            return {case: hub.said(one, run) for case, one in own.items()}
+
+    return verdicts

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 Make = Callable[..., Any]
 TODAY = "2026-03-31"
 COUNTS = {
@@ -24,20 +22,25 @@ def ago(days: int) -> str:
 # --- a known zero ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", COUNTS)
-def test_no_rows_of_a_covered_source_are_a_known_zero(judge: Make, an_account: Make, kind: str):
-    said = judge(an_account(), TODAY)
-
-    assert [said.values[name] for name in COUNTS[kind]] == [0, 0]
+def counts(said: Any) -> list[Any]:
+    """Every count of every kind of source, for one verdict."""
+    return [said.values[name] for names in COUNTS.values() for name in names]
 
 
-@pytest.mark.parametrize("kind", COUNTS)
+def test_no_rows_of_a_covered_source_are_a_known_zero(judge: Make, an_account: Make):
+    assert counts(judge(an_account(), TODAY)) == [0] * 6
+
+
 def test_no_rows_of_a_source_that_does_not_cover_the_account_are_unknown(
-    judge: Make, an_account: Make, kind: str
+    judge_each: Make, an_account: Make
 ):
-    said = judge(an_account().with_coverage(kind), TODAY)
+    said = judge_each({kind: an_account().with_coverage(kind) for kind in COUNTS}, TODAY)
 
-    assert [said.values[name] for name in COUNTS[kind]] == [None, None]
+    unknown = {
+        kind: {name for names in COUNTS.values() for name in names if one.values[name] is None}
+        for kind, one in said.items()
+    }
+    assert unknown == {kind: set(names) for kind, names in COUNTS.items()}
 
 
 def test_days_since_and_dates_stay_unknown_where_there_is_no_row(judge: Make, an_account: Make):
@@ -59,52 +62,52 @@ def test_an_account_without_usage_is_not_one_that_stopped_logging_in(judge: Make
 # --- stale, lost, partly covered ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("until", "days"), [(0, 20), (1, None)])
 def test_a_source_speaks_until_the_last_day_for_which_it_is_fresh(
-    judge: Make, an_account: Make, covered: Make, until: int, days: int | None
+    judge_each: Make, an_account: Make, covered: Make
 ):
     """R35: the source was last read before the day, so nobody knows whether they logged in."""
-    account = an_account(logins=[ago(20)]).with_coverage("usage", covered(until=ago(until)))
+    quiet = an_account(logins=[ago(20)])
+    cases = {days: quiet.with_coverage("usage", covered(until=ago(days))) for days in (0, 1)}
 
-    said = judge(account, TODAY)
+    said = judge_each(cases, TODAY)
 
-    assert said.values["days_since_last_login"] == days
-    assert said.signals["quiet_14d"] is (True if days else None)
-    assert [task["cause"] for task in said.tasks] == (["usage"] if days else [])
+    assert said[0].values["days_since_last_login"] == 20
+    assert said[0].task["cause"] == "usage"
+    assert said[1].values["days_since_last_login"] is None
+    assert said[1].signals["quiet_14d"] is None
+    assert said[1].tasks == []
 
 
-@pytest.mark.parametrize("kind", COUNTS)
 def test_a_lost_link_is_unknown_although_earlier_rows_are_there(
-    judge: Make, an_account: Make, a_bill: Make, covered: Make, kind: str
+    judge: Make, an_account: Make, a_bill: Make, covered: Make
 ):
-    account = an_account(
-        features=[ago(3)], tickets=[ago(3)] * 5, bills=[a_bill("91", [ago(3)])]
-    ).with_coverage(kind, covered(basis="lost"))
+    account = an_account(features=[ago(3)], tickets=[ago(3)] * 5, bills=[a_bill("91", [ago(3)])])
+    for kind in COUNTS:
+        account = account.with_coverage(kind, covered(basis="lost"))
 
-    said = judge(account, TODAY)
-
-    assert [said.values[name] for name in COUNTS[kind]] == [None, None]
+    assert counts(judge(account, TODAY)) == [None] * 6
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "days"),
-    [
-        ("tickets_30d", "tickets", 30),
-        ("tickets_prev_30d", "tickets", 60),
-        ("key_feature_days_30d", "usage", 30),
-        ("active_people_30d", "usage", 30),
-    ],
-)
 def test_a_window_counts_only_when_its_first_day_is_covered(
-    judge: Make, an_account: Make, covered: Make, name: str, kind: str, days: int
+    judge_each: Make, an_account: Make, covered: Make
 ):
+    reach = {
+        "tickets_30d": ("tickets", 30),
+        "tickets_prev_30d": ("tickets", 60),
+        "key_feature_days_30d": ("usage", 30),
+        "active_people_30d": ("usage", 30),
+    }
     account = an_account(tickets=[ago(3)], features=[ago(3)], people=[(ago(3), "ann")])
+    cases = {
+        (name, short): account.with_coverage(kind, covered(since=ago(days - 1 - short)))
+        for name, (kind, days) in reach.items()
+        for short in (0, 1)
+    }
 
-    whole = judge(account.with_coverage(kind, covered(since=ago(days - 1))), TODAY)
-    partly = judge(account.with_coverage(kind, covered(since=ago(days - 2))), TODAY)
+    said = judge_each(cases, TODAY)
 
-    assert whole.values[name] is not None
-    assert partly.values[name] is None
+    known = {case: one.values[case[0]] is not None for case, one in said.items()}
+    assert known == {(name, short): not short for name in reach for short in (0, 1)}
 
 
 def test_a_last_login_is_known_however_short_the_time_that_is_covered(

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
-
 Make = Callable[..., Any]
 TODAY = "2026-03-31"
 
@@ -21,21 +19,27 @@ def ahead(days: int) -> str:
     return ago(-days)
 
 
+def fine(an_account: Make, **facts: Any) -> Any:
+    """An account that is well but for these facts."""
+    calm = {"logins": [TODAY], "features": [ago(n) for n in range(4)]}
+    return an_account(**{**calm, **facts})
+
+
 # --- usage ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("days", "listed", "quiet"), [(9, False, False), (10, True, False), (13, True, False)]
-)
-def test_ten_days_without_a_login_are_a_list_and_no_cap(
-    judge: Make, an_account: Make, days: int, listed: bool, quiet: bool
-):
-    said = judge(an_account(logins=[ago(days)], features=[ago(n) for n in range(4)]), TODAY)
+def test_ten_days_without_a_login_are_a_list_and_no_cap(judge_each: Make, an_account: Make):
+    """S61."""
+    said = judge_each({days: fine(an_account, logins=[ago(days)]) for days in (9, 10, 13)}, TODAY)
 
-    assert said.signals["quiet_10d"] is listed
-    assert said.signals["quiet_14d"] is quiet
-    assert said.band == "healthy"
-    assert said.tasks == []
+    assert {days: one.signals["quiet_10d"] for days, one in said.items()} == {
+        9: False,
+        10: True,
+        13: True,
+    }
+    assert {one.signals["quiet_14d"] for one in said.values()} == {False}
+    assert {one.band for one in said.values()} == {"healthy"}
+    assert [task for one in said.values() for task in one.tasks] == []
 
 
 def test_fourteen_days_without_a_login_are_at_risk_and_open_a_problem(
@@ -77,13 +81,13 @@ def test_an_account_that_never_logged_in_is_unknown_and_no_problem(judge: Make, 
     assert said.tasks == []
 
 
-@pytest.mark.parametrize(("last", "days"), [(0, 2), (29, 2), (30, 1)])
-def test_key_feature_days_are_those_of_the_last_thirty(
-    judge: Make, an_account: Make, last: int, days: int
-):
-    said = judge(an_account(features=[ago(5), ago(last)]), TODAY)
+def test_key_feature_days_are_those_of_the_last_thirty(judge_each: Make, an_account: Make):
+    cases = {days: an_account(features=[ago(5), ago(days)]) for days in (0, 29, 30)}
 
-    assert said.values["key_feature_days_30d"] == days
+    said = judge_each(cases, TODAY)
+
+    found = {days: one.values["key_feature_days_30d"] for days, one in said.items()}
+    assert found == {0: 2, 29: 2, 30: 1}
 
 
 def test_people_are_counted_once_over_the_last_thirty_days(judge: Make, an_account: Make):
@@ -97,36 +101,39 @@ def test_people_are_counted_once_over_the_last_thirty_days(judge: Make, an_accou
 # --- support --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("now", "before", "spike"),
-    [(3, 0, False), (4, 0, True), (4, 2, True), (5, 3, False), (6, 3, True), (8, 4, True)],
-)
-def test_tickets_spike_when_they_doubled_and_are_four_at_least(
-    judge: Make, an_account: Make, now: int, before: int, spike: bool
-):
-    """S58."""
-    days = [ago(5)] * now + [ago(45)] * before
+def test_tickets_spike_when_they_doubled_and_are_four_at_least(judge_each: Make, an_account: Make):
+    """S58: so many in the last thirty days, so many in the thirty before."""
+    expected = {
+        (3, 0): False,
+        (4, 0): True,
+        (4, 2): True,
+        (5, 3): False,
+        (6, 3): True,
+        (8, 4): True,
+    }
+    cases = {
+        (now, before): an_account(tickets=[ago(5)] * now + [ago(45)] * before)
+        for now, before in expected
+    }
 
-    said = judge(an_account(logins=[TODAY], features=[TODAY], tickets=days), TODAY)
+    said = judge_each(cases, TODAY)
 
-    assert said.signals["ticket_spike"] is spike
-
-
-@pytest.mark.parametrize(("days", "now", "before"), [(0, 4, 0), (29, 4, 0), (30, 3, 1), (59, 3, 1)])
-def test_the_two_months_of_tickets_touch_and_do_not_overlap(
-    judge: Make, an_account: Make, days: int, now: int, before: int
-):
-    said = judge(an_account(tickets=[ago(5)] * 3 + [ago(days)]), TODAY)
-
-    assert said.values["tickets_30d"] == now
-    assert said.values["tickets_prev_30d"] == before
+    assert {case: one.signals["ticket_spike"] for case, one in said.items()} == expected
 
 
-def test_a_ticket_of_sixty_days_ago_is_in_neither_month(judge: Make, an_account: Make):
-    said = judge(an_account(tickets=[ago(60)]), TODAY)
+def test_the_two_months_of_tickets_touch_and_do_not_overlap(judge_each: Make, an_account: Make):
+    cases = {days: an_account(tickets=[ago(5)] * 3 + [ago(days)]) for days in (0, 29, 30, 59, 60)}
 
-    assert said.values["tickets_30d"] == 0
-    assert said.values["tickets_prev_30d"] == 0
+    said = judge_each(cases, TODAY)
+
+    months = ("tickets_30d", "tickets_prev_30d")
+    assert {days: tuple(one.values[name] for name in months) for days, one in said.items()} == {
+        0: (4, 0),
+        29: (4, 0),
+        30: (3, 1),
+        59: (3, 1),
+        60: (3, 0),
+    }
 
 
 def test_a_spike_is_watch_and_never_healthy(judge: Make, an_account: Make):
@@ -143,10 +150,6 @@ def test_a_spike_is_watch_and_never_healthy(judge: Make, an_account: Make):
 
 
 # --- payments -------------------------------------------------------------------------------------
-
-
-def fine(an_account: Make, **facts: Any) -> Any:
-    return an_account(logins=[TODAY], features=[ago(n) for n in range(4)], **facts)
 
 
 def test_the_first_failed_payment_opens_a_problem_without_a_cap(
@@ -171,14 +174,18 @@ def test_the_second_failed_payment_moves_an_account_to_watch(
     assert said.because == ["A payment failed again on 30 Mar 2026 and the bill is unpaid"]
 
 
-@pytest.mark.parametrize(("days", "band"), [(7, "healthy"), (8, "at_risk")])
 def test_a_bill_has_seven_days_of_grace_after_its_first_failure(
-    judge: Make, an_account: Make, a_bill: Make, days: int, band: str
+    judge_each: Make, an_account: Make, a_bill: Make
 ):
-    said = judge(fine(an_account, bills=[a_bill("91", failed=[ago(days)])]), TODAY)
+    cases = {days: fine(an_account, bills=[a_bill("91", failed=[ago(days)])]) for days in (7, 8)}
 
-    assert said.signals["payment_past_grace"] is (band == "at_risk")
-    assert said.band == band
+    said = judge_each(cases, TODAY)
+
+    assert {days: one.signals["payment_past_grace"] for days, one in said.items()} == {
+        7: False,
+        8: True,
+    }
+    assert {days: one.band for days, one in said.items()} == {7: "healthy", 8: "at_risk"}
 
 
 def test_grace_counts_from_the_first_failure_and_not_from_the_newest(
@@ -192,25 +199,30 @@ def test_grace_counts_from_the_first_failure_and_not_from_the_newest(
     ]
 
 
-@pytest.mark.parametrize("settled", [0, 3])
 def test_a_paid_bill_is_no_problem_from_its_day_on(
-    judge: Make, an_account: Make, a_bill: Make, settled: int
+    judge_each: Make, an_account: Make, a_bill: Make
 ):
-    bill = a_bill("91", failed=[ago(20), ago(10)], settled=ago(settled))
+    failed = [ago(20), ago(10)]
+    cases = {
+        days: fine(an_account, bills=[a_bill("91", failed, settled=ago(days))]) for days in (0, 3)
+    }
 
-    said = judge(fine(an_account, bills=[bill]), TODAY)
+    said = judge_each(cases, TODAY)
 
-    assert said.values["failed_unpaid_attempts"] == 0
-    assert said.tasks == []
+    assert {one.values["failed_unpaid_attempts"] for one in said.values()} == {0}
+    assert [task for one in said.values() for task in one.tasks] == []
 
 
-@pytest.mark.parametrize("status", ["void", "uncollectible", "paid", "draft"])
 def test_a_bill_that_nobody_waits_for_is_no_problem(
-    judge: Make, an_account: Make, a_bill: Make, status: str
+    judge_each: Make, an_account: Make, a_bill: Make
 ):
-    said = judge(fine(an_account, bills=[a_bill("91", [ago(20)], status=status)]), TODAY)
+    states = ("open", "void", "uncollectible", "paid", "draft")
+    cases = {state: fine(an_account, bills=[a_bill("91", [ago(20)], status=state)])
+             for state in states}  # fmt: skip
 
-    assert said.signals["payment_failed"] is False
+    said = judge_each(cases, TODAY)
+
+    assert [state for state in states if said[state].signals["payment_failed"]] == ["open"]
 
 
 def test_another_bill_that_was_paid_does_not_hide_the_unpaid_one(
@@ -227,27 +239,36 @@ def test_another_bill_that_was_paid_does_not_hide_the_unpaid_one(
 # --- renewals -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("days", "opens"), [(91, False), (90, True), (1, True), (0, True), (-1, False)]
-)
 def test_the_renewal_window_opens_ninety_days_ahead_and_closes_after_the_day(
-    judge: Make, an_account: Make, days: int, opens: bool
+    judge_each: Make, an_account: Make
 ):
     """S84."""
-    said = judge(fine(an_account, renewal_on=ahead(days)), TODAY)
+    expected = {91: False, 90: True, 1: True, 0: True, -1: False}
+    cases = {days: fine(an_account, renewal_on=ahead(days)) for days in expected}
 
-    assert said.signals["renewal_window"] is opens
-    assert [task["cause"] for task in said.tasks] == (["renewal"] if opens else [])
+    said = judge_each(cases, TODAY)
+
+    assert {days: one.signals["renewal_window"] for days, one in said.items()} == expected
+    causes = {days: [task["cause"] for task in one.tasks] for days, one in said.items()}
+    assert causes == {days: ["renewal"] if opens else [] for days, opens in expected.items()}
 
 
-@pytest.mark.parametrize(("days", "opens"), [(121, False), (120, True)])
 def test_an_enterprise_renewal_opens_a_hundred_and_twenty_days_ahead(
-    judge: Make, an_account: Make, days: int, opens: bool
+    judge_each: Make, an_account: Make
 ):
     """S85."""
-    said = judge(fine(an_account, renewal_on=ahead(days), employees=500), TODAY)
+    cases = {
+        (days, size): fine(an_account, renewal_on=ahead(days), employees=size)
+        for days, size in ((121, 500), (120, 500), (120, 499))
+    }
 
-    assert said.signals["renewal_window"] is opens
+    said = judge_each(cases, TODAY)
+
+    assert {case: one.signals["renewal_window"] for case, one in said.items()} == {
+        (121, 500): False,
+        (120, 500): True,
+        (120, 499): False,
+    }
 
 
 def test_a_renewal_says_its_day_and_changes_no_band(judge: Make, an_account: Make):
