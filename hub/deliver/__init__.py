@@ -106,15 +106,26 @@ def deliver(
     A plan beyond the limits is stored and waits for `hub apply`.
     """
     run = begin_run(database, "deliver", now=env.now(), versions={"config": config.digest})
+    try:
+        delivered = _delivered(config, database, env, progress, run)
+    except HubError:
+        end_run(database, run, now=env.now(), result="failed", counts={})
+        raise
+    end_run(database, run, now=env.now(), result=delivered.result, counts=delivered.counts)
+    plan = delivered.plan
+    log.info("deliver.finished", plan=plan.plan_id, items=plan.items, done=delivered.applied.done)
+    return delivered
+
+
+def _delivered(
+    config: Config, database: Database, env: Env, progress: Progress, run: int
+) -> Delivered:
     with Tools(config, database, env) as tools:
         made = _planned(config, database, env, tools, progress, may_send=True)
         applier = Applier(
             config, database, env, tools, actor="hub", only_auto=True, progress=progress
         )
-        delivered = Delivered(run, made, applier.apply(made.plan_id))
-    end_run(database, run, now=env.now(), result=delivered.result, counts=delivered.counts)
-    log.info("deliver.finished", plan=made.plan_id, items=made.items, done=delivered.applied.done)
-    return delivered
+        return Delivered(run, made, applier.apply(made.plan_id))
 
 
 def settle(config: Config, database: Database, env: Env) -> list[tuple[str, HubError]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -165,11 +166,12 @@ class Tasks:
     """What the ledger says of tasks: those that stand in a tool, by intent key, and more.
 
     `sent` were or may have been written, not found. `over` need no closing any more: closed by us
-    or by a person, or gone.
+    or by a person, or gone. `refused` were refused by the tool at least once.
     """
 
     standing: Mapping[str, Standing]
     unsettled: frozenset[str]
+    refused: frozenset[str]
     sent: Sequence[Standing]
     over: frozenset[str]
 
@@ -191,6 +193,7 @@ class Tasks:
         return cls(
             standing={row["key"]: Standing(row) for row in done},
             unsettled=frozenset(row["key"] for row in open_),
+            refused=frozenset(row["key"] for row in creates if row["state"] == "refused"),
             sent=[Standing(row) for row in (*done, *open_) if row["sent_at"] is not None],
             over=frozenset(
                 row["key"].removeprefix("close/")
@@ -207,27 +210,28 @@ class Hands:
     """Which differences people made, so that an unattended run leaves them alone (R39).
 
     A field was changed by a person when it no longer says what the hub wrote last. A write that was
-    refused because its target had changed waits for a person too.
+    refused because its target had changed waits for a person too, until the hub writes there again.
     """
 
     def __init__(self, reading: Connection, at: VendorAccount) -> None:
         table = table_of(LedgerEntry)
-        columns = (table.c[name] for name in ("key", "record_id", "state", "problem_code", "after"))
+        names = ("key", "object", "record_id", "state", "problem_code", "after")
+        columns = [table.c[name] for name in names]
         statement = select(*columns).where(table.c.kind == "change", _in(at)).order_by(table.c.seq)
-        self._wrote: dict[tuple[str, str], str | None] = {}
-        self._refused: set[str] = set()
-        for key, record, state, problem, after in reading.execute(statement):
+        self._wrote: dict[tuple[str, str], dict[str, str | None]] = defaultdict(dict)
+        self._refused: dict[tuple[str, str], str] = {}
+        for key, kind, record, state, problem, after in reading.execute(statement):
             if state == "done":
-                self._wrote |= {(record, name): val for name, val in json.loads(after).items()}
+                self._wrote[kind, record] |= json.loads(after)
+                self._refused.pop((kind, record), None)
             elif problem == "TARGET_CHANGED":
-                self._refused.add(key)
+                self._refused[kind, record] = key
 
     def changed(self, item: Item) -> bool:
         """Whether all that this item would do is undo what a person did."""
         if item.kind != "change" or item.depends_on is not None:
             return False
-        undone = all(
-            (item.target.id, name) in self._wrote and self._wrote[item.target.id, name] == value
-            for name, value in item.new.items()
-        )
-        return undone or item.key in self._refused
+        record = (item.target.object, item.target.id)
+        wrote = self._wrote.get(record, {})
+        is_undone = all(name in wrote and wrote[name] == val for name, val in item.new.items())
+        return is_undone or self._refused.get(record) == item.key

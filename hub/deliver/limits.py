@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..configfiles import Limits
@@ -24,16 +24,21 @@ def owner_of(task: Task) -> Owner:
 
 
 def by_day(
-    tasks: Iterable[Task], already: Mapping[Owner, int], per_day: int
+    tasks: Iterable[Task],
+    already: Mapping[Owner, int],
+    per_day: int,
+    *,
+    last: Collection[str] = (),
 ) -> tuple[list[Task], list[Task]]:
     """Tasks to create today, and tasks that wait for another day: so many new ones an owner.
 
-    High priority goes first, then the oldest problem. `already` counts those of today.
+    High priority goes first, then the oldest problem. `already` counts those of today; the keys in
+    `last` were refused before, so they take nobody's place.
     """
     taken = Counter(already)
     today: list[Task] = []
     waiting: list[Task] = []
-    for task in sorted(tasks, key=_order):
+    for task in sorted(tasks, key=lambda task: (task["key"] in last, *_order(task))):
         owner = owner_of(task)
         room = taken[owner] < per_day
         (today if room else waiting).append(task)

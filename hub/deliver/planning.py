@@ -49,6 +49,7 @@ class Planner:
             self.wanted = Wanted.load(reading)
             self.tasks = Tasks.load(reading, homes(reading, config))
         self.items: list[Item] = []
+        self.left_to_people: set[int] = set()
         self.new_tasks: list[Task] = []
         self.noticed: list[Row] = []
         self.kept_ids = self._still_wanted()
@@ -173,6 +174,8 @@ class Planner:
             return
         with self.database.read() as reading:
             hands = Hands(reading, tool.vendor_account)
+        theirs = [item for item in items if hands.changed(item)]
+        self.left_to_people |= {item.seq for item in theirs}
         self.listed["changed_by_people"] += [
             {
                 "record": str(item.target),
@@ -180,8 +183,7 @@ class Planner:
                 "says": dict(item.old or {}),
                 "wanted": dict(item.new),
             }
-            for item in items
-            if hands.changed(item)
+            for item in theirs
         ]
 
     # --- new tasks ------------------------------------------------------------------------------
@@ -196,7 +198,11 @@ class Planner:
             self._add(_create(tool, task))
 
     def _missing_tasks(self, tool: Tool) -> list[Task]:
-        """Tasks that the ledger knows nothing of, and whose target is there."""
+        """Tasks that the ledger knows nothing of, and whose target is there.
+
+        A problem that has its task already, at another record of the account, needs no second one.
+        """
+        elsewhere = {self.wanted.problem_of(one) for one in self._open_tasks()}
         missing: list[Task] = []
         for task in self.wanted.tasks:
             key = task["key"]
@@ -206,16 +212,11 @@ class Planner:
                 continue
             if key in self.tasks.unsettled:
                 self.listed["unsettled"].append(_listed(task))
-            elif self._is_elsewhere(task):
+            elif self.wanted.problem(task) in elsewhere:
                 self.listed["moved"].append(_listed(task))
             else:
                 missing.append(task)
         return self._with_target(tool, missing)
-
-    def _is_elsewhere(self, task: Task) -> bool:
-        """Whether the same problem has its task already, at another record of the account."""
-        problem = self.wanted.problem(task)
-        return any(self.wanted.problem_of(one) == problem for one in self._open_tasks())
 
     def _open_tasks(self) -> Iterable[Standing]:
         over = self.tasks.over
@@ -245,7 +246,12 @@ class Planner:
         """
         already, looked = self._created_today(), set[str]()
         while True:
-            today, waiting = by_day(candidates, already, self.config.limits.tasks_per_owner_and_day)
+            today, waiting = by_day(
+                candidates,
+                already,
+                self.config.limits.tasks_per_owner_and_day,
+                last=self.tasks.refused,
+            )
             unseen = [task for task in today if task["key"] not in looked]
             if not unseen:
                 return today, waiting
@@ -294,14 +300,21 @@ class Planner:
     def _perhaps_over(self) -> list[Standing]:
         """Standing tasks that the current decision does not want any more, each once.
 
-        A task that was adopted for a problem which opened anew has an entry for either.
+        A task that was adopted for a problem which opened anew has an entry for either; while such
+        a problem still waits for its task, the open one is kept for it.
         """
         problems = {self.wanted.problem(task) for task in self.wanted.tasks}
+        waiting = {
+            self.wanted.problem(task)[:2]
+            for task in self.wanted.tasks
+            if task["not_written"] is None and task["key"] not in self.tasks.standing
+        }
         over = {
             one.place: one
             for one in self._open_tasks()
             if one.place not in self.kept_ids
             and self.wanted.problem_of(one) not in problems
+            and self.wanted.problem_of(one)[:2] not in waiting
             and self._ends_with_note(one)
         }
         return list(over.values())
@@ -362,13 +375,7 @@ class Planner:
         return len(self.items)
 
     def _stored(self) -> PlanMade:
-        written = [
-            i for i in self.items if self.config.connections[i.connection].deliver != "shadow"
-        ]
-        stopped = None  # an empty plan asks nobody for approval, whatever waits beside it
-        if written:
-            limits, customers = self.config.limits, self.wanted.customers
-            stopped = why_stopped(limits, written, self.new_tasks, customers)
+        stopped = self._why_stopped()
         changes = [item for item in self.items if item.kind == "change"]
         fills = sum(map(is_first_fill, changes))
         beside = {**self.listed, "first_fills": fills, "changed": len(changes) - fills}
@@ -377,6 +384,19 @@ class Planner:
             number = self._stored_under(writing, rows, stopped, beside)
             insert(writing, LedgerEntry, [row | {"plan": number} for row in self.noticed])
         return PlanMade(number, len(self.items), stopped, beside, self.problems)
+
+    def _why_stopped(self) -> str | None:
+        """Why an unattended run would stop, from what such a run would write itself."""
+        auto = {name for name, one in self.config.connections.items() if one.deliver == "auto"}
+        items = [
+            item
+            for item in self.items
+            if item.connection in auto and item.seq not in self.left_to_people
+        ]
+        if not items:
+            return None  # an empty plan asks nobody for approval, whatever waits beside it
+        tasks = [task for task in self.new_tasks if task["connection"] in auto]
+        return why_stopped(self.config.limits, items, tasks, self.wanted.customers)
 
     def _stored_under(
         self, writing: Reading, rows: list[Row], stopped: str | None, beside: Mapping[str, Any]
