@@ -156,15 +156,15 @@ class _ConnectionReader:
         """Read everything; problems end up in `outcomes`, never as an exception."""
         try:
             connector = self.connection.build(self.env)
-        except HubError as error:
-            self._note(StreamOutcome(self.connection.name, "*", problem=error))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is named
+            self._note(StreamOutcome(self.connection.name, "*", problem=self._named(error, "*")))
             return
         try:
             self._read_with(connector)
         except (_Stopped, KeyboardInterrupt):
             self.stop.set()
-        except HubError as error:
-            self._note(StreamOutcome(self.connection.name, "*", problem=error))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is named
+            self._note(StreamOutcome(self.connection.name, "*", problem=self._named(error, "*")))
         finally:
             connector.close()
 
@@ -185,17 +185,21 @@ class _ConnectionReader:
             work()
         except (_Stopped, KeyboardInterrupt, ReconnectNeeded):
             raise
-        except HubError as error:
-            self._note_problem(name, error)
-        except Exception as error:
-            log.exception("sync.plugin_failed", connection=self.connection.name, stream=name)
-            broken = PluginError(
-                f"the connector {self.connection.connector} failed while reading {name}"
-                f" ({type(error).__name__})",
-                where=self.connection.name,
-                do="Run again with HUB_LOG=debug and report it to the plugin's author",
-            )
-            self._note_problem(name, broken)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is named
+            self._note_problem(name, self._named(error, name))
+
+    def _named(self, error: Exception, stream: str) -> HubError:
+        """The trouble in the hub's words; a connector's own fault names the connector."""
+        if isinstance(error, HubError):
+            return error
+        log.exception("sync.plugin_failed", connection=self.connection.name, stream=stream)
+        doing = "signing in" if stream == "*" else f"reading {stream}"
+        return PluginError(
+            f"the connector {self.connection.connector} failed while {doing}"
+            f" ({type(error).__name__})",
+            where=self.connection.name,
+            do="Run again with HUB_LOG=debug and report it to the plugin's author",
+        )
 
     # --- one stream ---------------------------------------------------------------------------
 

@@ -289,6 +289,19 @@ def test_r15_a_broken_stream_does_not_stop_the_others(database: Database) -> Non
     assert stored(database)
 
 
+def test_r15_a_connector_that_fails_while_signing_in_is_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: object) -> Checked:
+        raise ValueError("a fault of the plugin")
+
+    monkeypatch.setattr(ShopConnector, "check", fails)
+
+    synced = sync(config(), database, env())
+
+    assert [one.problem.code for one in synced.problems if one.problem] == ["PLUGIN_BROKEN"]
+
+
 def test_a_simple_stream_reads_again_an_overlap_behind_its_cursor(database: Database) -> None:
     sync(config(), database, env())
 
