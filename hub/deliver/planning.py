@@ -7,20 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection as Reading
-from sqlalchemy import select, update
-
 from ..config import Config
 from ..connector import Observed, Receipt
 from ..env import Env
 from ..errors import HubError, StoreError
 from ..model import CloseTask, CreateTask, DefineField, RecordKey, SetFields
-from ..store import Database, as_dicts, canonical, insert, table_of, upsert
-from ..store.tables import LedgerEntry, Plan, PlanItem
+from ..store import Database
 from ..vocabulary import field_specs
 from .items import Item, digest_of, is_defined, target_gone
 from .ledger import FOUND, Hands, Row, Standing, Tasks, entry
 from .limits import Owner, Task, by_day, is_first_fill, why_stopped
+from .storing import store_plan
 from .tools import NOT_SENT, Progress, Tool, Tools, homes
 from .wanted import Fields, Wanted
 
@@ -379,10 +376,15 @@ class Planner:
         changes = [item for item in self.items if item.kind == "change"]
         fills = sum(map(is_first_fill, changes))
         beside = {**self.listed, "first_fills": fills, "changed": len(changes) - fills}
-        rows = [item.row() for item in self.items]
-        with self.database.write() as writing:
-            number = self._stored_under(writing, rows, stopped, beside)
-            insert(writing, LedgerEntry, [row | {"plan": number} for row in self.noticed])
+        number = store_plan(
+            self.database,
+            self.wanted,
+            self.items,
+            self.noticed,
+            stopped=stopped,
+            beside=beside,
+            now=self.env.now(),
+        )
         return PlanMade(number, len(self.items), stopped, beside, self.problems)
 
     def _why_stopped(self) -> str | None:
@@ -397,38 +399,6 @@ class Planner:
             return None  # an empty plan asks nobody for approval, whatever waits beside it
         tasks = [task for task in self.new_tasks if task["connection"] in auto]
         return why_stopped(self.config.limits, items, tasks, self.wanted.customers)
-
-    def _stored_under(
-        self, writing: Reading, rows: list[Row], stopped: str | None, beside: Mapping[str, Any]
-    ) -> int:
-        """The plan's number; one that waits and holds the same writes keeps its own."""
-        table, now = table_of(Plan), self.env.now()
-        values = {
-            "decision": self.wanted.run,
-            "as_of": self.wanted.as_of,
-            "made_at": now,
-            "state": "open" if rows else "applied",
-            "stopped": stopped,
-            "beside": canonical(dict(beside)),
-            "applied_at": None if rows else now,
-        }
-        waits = writing.execute(
-            select(table.c.id).where(table.c.state == "open").order_by(table.c.id.desc())
-        ).scalar()
-        if waits is not None and rows and _rows_of(writing, waits) == rows:
-            writing.execute(update(table).where(table.c.id == waits).values(**values))
-            return int(waits)
-        earlier = table.c.state.in_(("open", "partly"))
-        writing.execute(update(table).where(earlier).values(state="replaced"))
-        made: Any = writing.execute(table.insert().values(**values)).inserted_primary_key
-        upsert(writing, PlanItem, [{"plan": made[0], **row} for row in rows])
-        return int(made[0])
-
-
-def _rows_of(reading: Reading, plan: int) -> list[Row]:
-    table = table_of(PlanItem)
-    rows = as_dicts(reading, select(table).where(table.c.plan == plan).order_by(table.c.seq))
-    return [{name: value for name, value in row.items() if name != "plan"} for row in rows]
 
 
 def _create(tool: Tool, task: Task) -> Item:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -476,6 +478,22 @@ class Hub:
         """Deliver until the process ends."""
         with pytest.raises(Kill):
             self.deliver()
+
+    def kill_at_database_write(self, number: int) -> None:
+        """Plan until the process ends just before this transaction."""
+        write, count = self.database.write, itertools.count(1)
+
+        @contextmanager
+        def counted() -> Iterator[Any]:
+            if next(count) == number:
+                raise Kill
+            with write() as writing:
+                yield writing
+
+        self.database.write = counted  # type: ignore[method-assign]
+        with pytest.raises(Kill):
+            self.plan()
+        self.database.write = write  # type: ignore[method-assign]
 
     def failed_deliver(self) -> HubError:
         """Why a run could not be done."""

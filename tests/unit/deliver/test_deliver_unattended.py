@@ -127,3 +127,17 @@ def test_an_older_plan_that_was_written_in_part_is_not_applied_any_more(
 
     assert "replaced by a newer one" in problem.what
     assert crm.tasks == {}
+
+
+def test_a_plan_of_which_only_a_part_was_stored_is_never_applied(
+    hub: Any, crm: Any, says: Any
+) -> None:
+    hub.decide({str(number): says("watch") for number in range(1, 4)})
+    hub.kill_at_database_write(3)
+
+    problem = hub.failed_apply(1)
+    done = hub.deliver()
+
+    assert "replaced by a newer one" in problem.what
+    assert done.result == "done"
+    assert crm.records["3"]["hub_health"] == "watch"
