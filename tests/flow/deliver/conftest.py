@@ -77,14 +77,16 @@ class Wire(httpx.BaseTransport):
     writes: ClassVar[int] = 0
     kill_at: ClassVar[int | None] = None
     after: ClassVar[bool] = True
+    counting: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self.inner = httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         is_write = request.method != "GET" and not HUBSPOT_READS.search(request.url.path)
-        Wire.writes += is_write
-        dies = is_write and Wire.writes == Wire.kill_at
+        with Wire.counting:
+            Wire.writes += is_write
+            dies = is_write and Wire.writes == Wire.kill_at
         if dies and not Wire.after:
             raise Killed
         answer = self.inner.handle_request(request)
