@@ -15,7 +15,7 @@ from ..connector import Receipt
 from ..errors import HubError
 from ..model import CreateTask
 from ..store import Database, as_dicts, canonical, insert, table_of
-from ..store.tables import LedgerEntry
+from ..store.tables import HubAccount, LedgerEntry
 from .items import Item, VendorAccount
 
 State: TypeAlias = Literal["sent", "done", "refused", "unknown", "cancelled"]
@@ -201,6 +201,29 @@ class Tasks:
                 if row["state"] == "done" or row["problem_code"] == "TARGET_GONE"
             ),
         )
+
+
+def held_by_another(reading: Connection, item: Item, receipt_id: str) -> bool:
+    """Whether a task that was found for an item was made for another account."""
+    table, accounts = table_of(LedgerEntry), table_of(HubAccount)
+    holders = select(table.c.account_id).where(
+        _in(item.vendor_account),
+        table.c.kind == "create",
+        table.c.state == "done",
+        table.c.receipt_id == receipt_id,
+        table.c.key != item.key,
+    )
+    aliases = select(accounts.c.id, accounts.c.alias_of).where(accounts.c.alias_of.is_not(None))
+    survivor = dict(reading.execute(aliases).tuples().all())
+    held_by = {resolved(one, survivor) for one in reading.execute(holders).scalars()}
+    return bool(held_by) and resolved(item.account_id or "", survivor) not in held_by
+
+
+def resolved(account: str, survivor: Mapping[str, str]) -> str:
+    """The account that an id means today; `survivor` leads on from one that was merged away."""
+    while account in survivor:
+        account = survivor[account]
+    return account
 
 
 # --- what people changed --------------------------------------------------------------------------

@@ -260,7 +260,7 @@ class Planner:
         """Take a task out of the candidates when it stands there, or when nobody can tell."""
         item = _create(tool, task)
         try:
-            found = tool.find(item.action, item.target.object)
+            found = tool.find(item)
         except (*NOT_SENT, StoreError):
             raise
         except HubError as problem:

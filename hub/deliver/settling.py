@@ -104,7 +104,7 @@ class Settler:
     def _arrived(self, item: Item) -> bool:
         """Whether the entry is settled, or cannot be asked about today."""
         before = len(self.problems)
-        found = self._asked(partial(self.tool.find, item.action, item.target.object))
+        found = self._asked(partial(self.tool.find, item))
         if found is not None:
             self._conclude(item, "done", receipt=found)
         return found is not None or len(self.problems) > before

@@ -17,7 +17,8 @@ from ..errors import HubError, PluginError, ReconnectNeeded, RetryLater, ScopeMi
 from ..log import logger
 from ..store import Database, table_of, upsert
 from ..store.tables import ConnectionState, ObservedField
-from .items import VendorAccount
+from .items import Item, VendorAccount
+from .ledger import held_by_another
 
 log = logger("deliver")
 
@@ -91,13 +92,21 @@ class Tool:
         answered: list[Observed] = self.guarded(lambda: list(read(ids)))
         return {one.id: one for one in answered}
 
-    def find(self, action: BaseModel, on: str) -> Receipt | None:
-        """What an action would make, if it stands near its target already."""
-        writer = self.writer(type(action), on)
+    def find(self, item: Item) -> Receipt | None:
+        """What an item would make, if it stands near its target already.
+
+        A task may hang on several records: one that another account's problem holds is not meant.
+        """
+        writer = self.writer(type(item.action), item.target.object)
         if writer is None or writer.find is None:
             return None
         look = writer.find
-        return self.guarded(lambda: look(self.connector, action))
+        found = self.guarded(lambda: look(self.connector, item.action))
+        if found is None:
+            return None
+        with self.database.read() as reading:
+            is_ours = not held_by_another(reading, item, found.id)
+        return found if is_ours else None
 
     def guarded(self, work: Callable[[], T]) -> T:
         """What `work` returns; a fault of the connector's own becomes a PluginError."""

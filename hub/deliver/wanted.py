@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from ..errors import UsageError
 from ..store import as_dicts, table_of
 from ..store.tables import Decision, DesiredField, DesiredTask, Episode, HubAccount, Published
-from .ledger import Standing
+from .ledger import Standing, resolved
 
 CURRENT = "current"
 """The name of the pointer that makes a decision the current one."""
@@ -74,13 +74,6 @@ class Wanted:
         """What a task that stands in a tool is about."""
         account = resolved(str(standing.row["account_id"]), self.survivor)
         return account, standing.cause, standing.opened_on or ""
-
-
-def resolved(account: str, survivor: Mapping[str, str]) -> str:
-    """The account that an id means today."""
-    while account in survivor:
-        account = survivor[account]
-    return account
 
 
 def _fields(reading: Connection, run: int) -> Mapping[str, Mapping[str, Fields]]:

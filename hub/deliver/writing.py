@@ -206,7 +206,7 @@ class ConnectionWriter:
             if "done" in known.get(item.key, ()):
                 continue
             try:
-                found = self.tool.find(item.action, item.target.object)
+                found = self.tool.find(item)
             except (*NOT_SENT, StoreError):
                 raise
             except HubError as problem:

@@ -93,13 +93,19 @@ class Tool:
     reads: Counter[str] = field(default_factory=Counter)
     unreadable: dict[str, BaseException] = field(default_factory=dict)
     minted: int = 0
+    met_trouble: threading.Event = field(default_factory=threading.Event)
+    waits_for: Tool | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def write(self, what: str, apply: Callable[[], None]) -> None:
         """One write of a client, with whatever trouble it meets."""
+        if self.waits_for is not None:
+            self.waits_for.met_trouble.wait(10)
         with self.lock:
             self.writes.append(what)
             trouble = self.troubles.get(len(self.writes))
+            if trouble is not None:
+                self.met_trouble.set()
             if trouble is not None and not trouble.applied:
                 raise trouble.error
             target = what.split()[1]
@@ -236,7 +242,8 @@ class ToyTool(ToyFields):
     def find_task(self, action: CreateTask) -> Receipt | None:
         self.tool.read(f"find {action.key}")
         self.tool.read("find")
-        near = [t for t in self.tool.tasks.values() if t["record"] == action.target.id]
+        target = action.target.id
+        near = [t for t in self.tool.tasks.values() if target in (t["record"], t.get("also"))]
         cause = action.key.partition("-")[0] + "-"
         for task in near:
             if task["key"] == action.key:
@@ -495,6 +502,15 @@ class Hub:
             self.plan()
         self.database.write = write  # type: ignore[method-assign]
 
+    def interrupted_deliver(self) -> None:
+        """Deliver until somebody presses Ctrl-C."""
+        with pytest.raises(KeyboardInterrupt):
+            self.deliver()
+
+    def merge_accounts(self, account: str, *, into: str) -> None:
+        """Two accounts are one from now on."""
+        self.store(HubAccount, _account(account) | {"alias_of": into})
+
     def failed_deliver(self) -> HubError:
         """Why a run could not be done."""
         with pytest.raises(HubError) as caught:
@@ -539,6 +555,11 @@ class Hub:
     def changes(self, plan: int) -> list[tuple[str, str, Any]]:
         """What a plan would write: kind, record and new content."""
         return [(i["kind"], i["record_id"], json.loads(i["new"])) for i in self.items(plan)]
+
+    def written(self) -> list[tuple[str, str, Any]]:
+        """What the ledger says was done: kind, record and new content."""
+        done = [row for row in self.ledger() if row["state"] == "done"]
+        return [(row["kind"], row["record_id"], json.loads(row["after"])) for row in done]
 
     def plan_state(self, plan: int) -> str:
         [state] = [row["state"] for row in self.rows(Plan) if row["id"] == plan]
@@ -591,6 +612,12 @@ def killed() -> Callable[..., Trouble]:
         return Trouble(Kill(), arrived)
 
     return trouble
+
+
+@pytest.fixture(scope="session")
+def told_to_stop() -> Trouble:
+    """Somebody presses Ctrl-C just before a write."""
+    return Trouble(KeyboardInterrupt())
 
 
 @pytest.fixture(scope="session")

@@ -106,3 +106,32 @@ def test_r24_a_task_for_a_company_that_was_merged_away_waits_and_is_listed(
     assert crm.writes == []
     [gone] = done.plan.beside["gone"]
     assert gone["merged_into"] == "2"
+
+
+def test_a_task_that_also_hangs_on_another_company_stays_with_its_own_problem(
+    hub: Any, crm: Any, a_task: Any
+) -> None:
+    first = a_task("payment-a", "1")
+    hub.decide({}, [first])
+    hub.deliver()
+    crm.task("payment-a")["also"] = "2"
+    hub.decide({}, [first, a_task("payment-b", "2")])
+
+    hub.deliver()
+
+    assert crm.open_tasks() == ["payment-a", "payment-b"]
+
+
+def test_a_task_of_an_account_that_became_another_one_goes_on_there(
+    hub: Any, crm: Any, a_task: Any
+) -> None:
+    hub.decide({}, [a_task("payment-a", "1")])
+    hub.deliver()
+    crm.task("payment-a")["also"] = "2"
+    hub.decide({}, [a_task("payment-b", "2", opened_on=hub.day(2))])
+    hub.merge_accounts("a1", into="a2")
+
+    hub.deliver()
+    hub.deliver()
+
+    assert crm.open_tasks() == ["payment-a"]

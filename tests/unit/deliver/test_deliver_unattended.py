@@ -141,3 +141,61 @@ def test_a_plan_of_which_only_a_part_was_stored_is_never_applied(
     assert "replaced by a newer one" in problem.what
     assert done.result == "done"
     assert crm.records["3"]["hub_health"] == "watch"
+
+
+def test_r36_what_a_plan_lists_is_what_the_run_writes(
+    hub: Any, crm: Any, says: Any, a_task: Any
+) -> None:
+    hub.decide({"1": says("watch")}, [a_task("usage-old", "2")])
+    hub.deliver()
+    crm.records["3"] = says("healthy")
+    hub.decide({"1": says("at_risk"), "3": says("watch")}, [a_task("payment-a", "4")])
+    planned = hub.changes(hub.plan().plan_id)
+
+    hub.deliver()
+
+    assert [kind for kind, _, _ in planned] == ["change", "change", "create", "close"]
+    assert sorted(map(str, hub.written()[-4:])) == sorted(map(str, planned))
+
+
+def test_r37_a_rule_that_matches_everything_stops_and_loses_nothing(
+    hub: Any, crm: Any, says: Any, a_task: Any
+) -> None:
+    everybody = [str(number) for number in range(300)]
+    crm.needs_fields = False
+    crm.records = {one: says("healthy") for one in everybody}
+    tasks = [a_task(f"usage-{one}", one, owner=f"o{int(one) % 20}") for one in everybody]
+    hub.decide({one: says("watch") for one in everybody}, tasks)
+
+    stopped = hub.deliver()
+    writes = list(crm.writes)
+    approved = hub.apply(stopped.plan.plan_id)
+
+    assert "new tasks are wanted" in stopped.plan.stopped
+    assert "300 records would change" in stopped.plan.stopped
+    assert writes == []
+    assert (approved.by_kind["change"], approved.by_kind["create"]) == (300, 100)
+    assert len(stopped.plan.beside["waiting"]) == 200
+
+
+def test_being_stopped_in_one_tool_ends_the_others_soon_and_leaves_nothing_open(
+    hub: Any, crm: Any, says: Any, told_to_stop: Any
+) -> None:
+    billing = hub.connect("billing", vendor="toy2")
+    for tool in (crm, billing):
+        tool.needs_fields = False
+        tool.records = {str(number): {} for number in range(300)}
+    crm.troubles[1] = told_to_stop
+    billing.waits_for = crm
+    hub.decide(
+        {str(number): says("watch") for number in range(300)}, connections=["crm", "billing"]
+    )
+
+    hub.interrupted_deliver()
+    written = len(billing.writes)
+    hub.deliver()
+
+    assert 0 < written < 300
+    assert [set(record.values()) for record in crm.records.values()] == [
+        set(says("watch").values())
+    ] * 300
