@@ -205,7 +205,7 @@ class Tasks:
 
 def held_by_another(reading: Connection, item: Item, receipt_id: str) -> bool:
     """Whether a task that was found for an item was made for another account."""
-    table, accounts = table_of(LedgerEntry), table_of(HubAccount)
+    table = table_of(LedgerEntry)
     holders = select(table.c.account_id).where(
         _in(item.vendor_account),
         table.c.kind == "create",
@@ -213,10 +213,16 @@ def held_by_another(reading: Connection, item: Item, receipt_id: str) -> bool:
         table.c.receipt_id == receipt_id,
         table.c.key != item.key,
     )
-    aliases = select(accounts.c.id, accounts.c.alias_of).where(accounts.c.alias_of.is_not(None))
-    survivor = dict(reading.execute(aliases).tuples().all())
+    survivor = survivors(reading)
     held_by = {resolved(one, survivor) for one in reading.execute(holders).scalars()}
     return bool(held_by) and resolved(item.account_id or "", survivor) not in held_by
+
+
+def survivors(reading: Connection) -> dict[str, str]:
+    """From each account that was merged away to the one it became."""
+    accounts = table_of(HubAccount)
+    aliases = select(accounts.c.id, accounts.c.alias_of).where(accounts.c.alias_of.is_not(None))
+    return dict(reading.execute(aliases).all())
 
 
 def resolved(account: str, survivor: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from ..errors import UsageError
 from ..store import as_dicts, table_of
 from ..store.tables import Decision, DesiredField, DesiredTask, Episode, HubAccount, Published
-from .ledger import Standing, resolved
+from .ledger import Standing, resolved, survivors
 
 CURRENT = "current"
 """The name of the pointer that makes a decision the current one."""
@@ -47,9 +47,8 @@ class Wanted:
             raise UsageError(
                 "nothing has been decided yet", do="Run `hub decide` first", code="NOT_FOUND"
             )
-        tasks, accounts = table_of(DesiredTask), table_of(HubAccount)
-        aliases = select(accounts.c.id, accounts.c.alias_of).where(accounts.c.alias_of.is_not(None))
-        survivor = dict(reading.execute(aliases).all())
+        tasks = table_of(DesiredTask)
+        survivor = survivors(reading)
         return cls(
             run=run,
             as_of=reading.execute(

@@ -11,7 +11,7 @@ import re
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -58,15 +58,35 @@ class Clock:
         with self._lock:
             self.passed += seconds
 
-    def env(self) -> Env:
+    def env(self, transport: Callable[[], httpx.BaseTransport] | None = None) -> Env:
         return Env(
             clock=lambda: self.at,
             monotonic=lambda: self.passed,
             sleep=self.sleep,
             random=Random(1),
             # The vendors are here: certificates would take longer to load than all calls together.
-            transport=partial(httpx.HTTPTransport, verify=False),
+            transport=transport or partial(httpx.HTTPTransport, verify=False),
         )
+
+
+class Kill(BaseException):
+    """The process ends here."""
+
+
+class DyingTransport(httpx.HTTPTransport):
+    """The network of a process that ends as soon as the vendor has applied a certain write."""
+
+    def __init__(self, sandbox: Sandbox, at: int) -> None:
+        super().__init__(verify=False)
+        self.sandbox, self.left = sandbox, at
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        self.left -= self.sandbox.is_write(request.method, request.url.path)
+        if self.left == 0:
+            answer.read()
+            raise Kill
+        return answer
 
 
 @dataclass
@@ -129,6 +149,13 @@ class Try:
 
     def deliver(self) -> Delivered:
         return deliver(self.config, self.database, self.clock.env())
+
+    def deliver_until_killed(self, write: int) -> None:
+        """Deliver in a process that ends right after this write."""
+        dying = partial(DyingTransport, self.sandbox, write)
+        with pytest.raises(Kill):
+            deliver(self.config, self.database, self.clock.env(dying))
+        self.clock.sleep(60)
 
     def deliver_until_settled(self) -> list[Delivered]:
         """What a schedule does: deliver every few minutes, at most three times more."""
@@ -248,6 +275,17 @@ def test_r3_a_write_that_never_arrived_is_made_up_for(
     some = Random(f"{vendor} {kind}").sample(range(1, writes_of[vendor] + 1), 2)
 
     disturbed(moment, vendor, tmp_path, kind, some)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_r1_r2_after_a_kill_the_next_run_makes_whole_what_was_begun(
+    moment: Moment, writes_of: dict[str, int], tmp_path: Path, vendor: str
+) -> None:
+    for index in Random(vendor).sample(range(1, writes_of[vendor] + 1), 4):
+        with moment.back(vendor, tmp_path) as attempt:
+            attempt.deliver_until_killed(index)
+            attempt.deliver_until_settled()
+            attempt.check(f"{vendor}: killed after write {index}")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
