@@ -120,7 +120,6 @@ def _judge(
     judged = evaluation.run()
     judgement = Judge(reading, config, known).judge(evaluation, judged, judged_from=first_day)
     since = first_true_days(reading, config, known, judged, day, before.since or {}, before.day)
-    evaluation.run()  # the days looked back at replaced this day's table
     episodes = open_episodes(reading) if before.run is not None else []
     ended = last_ends(reading) if before.run is not None else {}
     changes = follow(evaluation, judged, since, episodes, ended, run=run)

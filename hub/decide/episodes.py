@@ -73,7 +73,7 @@ def first_true_days(
         accounts = sorted({account for account, _ in waiting})
         if not accounts:
             break
-        needed = measures.only(signal for _, signal in waiting)
+        needed = measures.for_other_days(signal for _, signal in waiting)
         before = Evaluation(reading, config, needed, at, accounts).run()
         for account, signal in list(waiting):
             then = before.get(account)

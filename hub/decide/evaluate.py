@@ -21,6 +21,7 @@ from sqlalchemy import (
     Date,
     Double,
     FromClause,
+    Insert,
     MetaData,
     String,
     Table,
@@ -51,9 +52,15 @@ Value: TypeAlias = float | int | str | date | bool | None
 class Registry:
     """Every measure and signal of this installation, and the conditions compiled once."""
 
-    def __init__(self, measures: Mapping[str, Measure], signals: Sequence[SignalDef]) -> None:
+    def __init__(
+        self,
+        measures: Mapping[str, Measure],
+        signals: Sequence[SignalDef],
+        table_name: str = "judged",
+    ) -> None:
         self.measures = measures
         self.signals = signals
+        self.table_name = table_name
         self._names = {name: one.as_name() for name, one in measures.items()}
         self._names.update({signal.name: Name("boolean") for signal in signals})
         self._compiled: dict[tuple[str, str | None, bool], Condition] = {}
@@ -76,7 +83,7 @@ class Registry:
         for name, about in ACCOUNT_NAMES.items():
             if name not in self.measures:
                 columns.append(Column(name, fields[about.kind]))
-        return Table("judged", MetaData(), *columns, prefixes=["TEMPORARY"])
+        return Table(self.table_name, MetaData(), *columns, prefixes=["TEMPORARY"])
 
     def condition(self, signal: SignalDef, segment: str | None) -> Condition:
         """A signal's compiled condition for one segment."""
@@ -136,16 +143,19 @@ class Registry:
                 if signal.name == name:
                     yield from self.measures_in(self.condition(signal, None).names)
 
-    def only(self, signals: Iterable[str]) -> Registry:
-        """The part of the registry that these signals need, in the same order."""
-        wanted = set(signals)
+    def for_other_days(self, names: Iterable[str]) -> Registry:
+        """The part of the registry that these measures and signals need, in the same order.
+
+        It has a table of its own: looking at other days leaves the day that is judged in place.
+        """
+        wanted = set(names)
         for signal in reversed(self.signals):
             if signal.name in wanted:
                 wanted |= self.condition(signal, None).names
         if (key := frozenset(wanted)) not in self._parts:
             kept = [signal for signal in self.signals if signal.name in wanted]
-            needed = {one.name: one for one in self.measures_in(signal.name for signal in kept)}
-            self._parts[key] = part = Registry(needed, kept)
+            needed = {one.name: one for one in self.measures_in(wanted)}
+            self._parts[key] = part = Registry(needed, kept, "judged_before")
             part._names, part._compiled = self._names, self._compiled
         return self._parts[key]
 
@@ -210,16 +220,17 @@ class Evaluation:
 
     def run(self) -> dict[str, Judged]:
         """Every account's values; the temporary table is gone with the transaction."""
-        self.reading.exec_driver_sql("DROP TABLE IF EXISTS judged")
+        self.reading.exec_driver_sql(f"DROP TABLE IF EXISTS {self.table.name}")
         self.table.create(self.reading)
-        self._fill()
+        self.reading.execute(self._filled())
         for step in self.registry.steps(self.config.segments, self.dialect):
             self.reading.execute(step)
         return self._read()
 
     # --- measures -----------------------------------------------------------------------------
 
-    def _fill(self) -> None:
+    def _filled(self) -> Insert:
+        """Every customer with the day's measures."""
         accounts = self.facts.accounts
         source: FromClause = accounts
         chosen: list[Any] = [accounts.c.account_id]
@@ -241,7 +252,7 @@ class Evaluation:
         statement = select(*chosen).select_from(source)
         if self.only is not None:
             statement = statement.where(accounts.c.account_id.in_(self.only))
-        self.reading.execute(self.table.insert().from_select(targets, statement))
+        return self.table.insert().from_select(targets, statement)
 
     def _coverage(self, kind: str) -> FromClause:
         """Since when an account is covered by this kind of source, where all of it speaks today.

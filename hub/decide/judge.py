@@ -113,10 +113,12 @@ class Judge:
         for account, at, band, low in self.reading.execute(rows.where(table.c.day < day)):
             bands.setdefault(account, []).append(Day(at, band, low))
         done = {one.day for days in bands.values() for one in days}
+        names = [*self.registry.measures, *(signal.name for signal in self.registry.signals)]
+        registry = self.registry.for_other_days(names)
         for at in _days(judged_from, day):
             if at in done:
                 continue
-            judged = Evaluation(self.reading, self.config, self.registry, at).run()
+            judged = Evaluation(self.reading, self.config, registry, at).run()
             for account, scored in self._scores(judged):
                 bands.setdefault(account, []).append(Day(at, scored.band, scored.low))
                 found.fresh_bands.append(_band_row(account, at, scored))
