@@ -25,6 +25,7 @@ import rules
 from hub import Connector, CreateTask, Receipt, SetFields, Settings, writes
 from hub.config import Config, load_config
 from hub.decide import Decided, decide
+from hub.decide.evaluate import Registry, registry
 from hub.plugins import Plugins
 from hub.store import Database, as_dicts, open_database, table_of, upsert
 from hub.store.current import published_run
@@ -572,9 +573,17 @@ class Shelf:
 
 @pytest.fixture(scope="session")
 def shelf() -> Iterator[Shelf]:
-    """Empty databases in memory."""
-    made = Shelf()
-    yield made
+    """Empty databases in memory; decisions on one config share their compiled SQL."""
+    made, known = Shelf(), {}
+
+    def registry_once(config: Config) -> Registry:
+        if id(config) not in known:
+            known[id(config)] = config, registry(config)
+        return known[id(config)][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hub.decide.registry", registry_once)
+        yield made
     for database in made.free:
         database.close()
 

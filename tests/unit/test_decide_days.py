@@ -276,6 +276,17 @@ def test_a_past_day_knows_nothing_of_what_came_later(
     assert then.signals["payment_past_grace"] is True
 
 
+def test_a_past_day_does_not_borrow_from_the_current_decision(hub: Any, quiet: Any, neighbour: Any):
+    """What would have been said on the 16th: due two business days after the 16th."""
+    hub.knows(quiet, neighbour)
+    current = hub.judge(quiet, "2026-03-20")
+
+    then = hub.judge(quiet, "2026-03-20", as_of="2026-03-16")
+
+    assert then.task["due"].date() == date(2026, 3, 18)
+    assert current.task["due"].date() == date(2026, 3, 24)
+
+
 def test_a_past_day_before_the_first_decision_can_be_asked(hub: Any, quiet: Any, neighbour: Any):
     then = hub.knows(quiet, neighbour).judge(quiet, "2026-03-20", as_of="2026-03-16")
 

@@ -43,7 +43,7 @@ def test_only_customers_get_a_verdict_a_status_and_tasks(
 def test_decisions_count_customers_by_status_and_problems_by_cause(
     hub: Any, an_account: Make, neighbour: Any, a_bill: Make
 ):
-    quiet = an_account("Ash", logins=["2026-02-01"])
+    quiet = an_account("Ash", logins=["2026-02-26"])
     unpaid = an_account("Beech", logins=[TODAY], bills=[a_bill("91", [TODAY])])
     unlinked = an_account("Cedar").with_coverage("usage")
 

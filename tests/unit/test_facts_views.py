@@ -32,8 +32,9 @@ def busy(hub: Any, an_account: Make, a_bill: Make, a_contract: Make) -> Any:
         logins=["2026-03-10", TODAY, "2026-03-14"],
         tickets=["2026-03-10", TODAY, "2026-03-14"],
         bills=[
-            a_bill(str(n), [day], created=day)
-            for n, day in enumerate(("2026-03-10", TODAY, "2026-03-14"))
+            a_bill("1", ["2026-03-10", TODAY, "2026-03-14"], created="2026-03-10"),
+            a_bill("2", created=TODAY),
+            a_bill("3", created="2026-03-14"),
         ],
         contracts=[a_contract(4900, started=day) for day in ("2026-03-10", TODAY, "2026-03-14")],
     )

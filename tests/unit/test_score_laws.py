@@ -100,7 +100,7 @@ def losses(account: Any, covered: Make) -> dict[str, Any]:
     return {way: one.but(key=f"{account.key} {way}", records=()) for way, one in found.items()}
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(st.lists(FACTS, min_size=4, max_size=4))
 def test_removing_ageing_or_unlinking_a_source_never_makes_an_account_look_healthier(
     made: Make, covered: Make, neighbour: Any, shelf: Any, a_hub_on: Make,
@@ -134,7 +134,7 @@ def decided(hub: Any) -> list[Any]:
     ]
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(st.lists(FACTS, min_size=1, max_size=4), st.integers(0, 10**6))
 def test_the_order_in_which_facts_came_in_changes_nothing(
     made: Make, shelf: Any, a_hub_on: Make, worlds: list[dict[str, Any]], seed: int
