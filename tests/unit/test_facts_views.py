@@ -138,6 +138,17 @@ def test_the_latest_value_is_that_of_the_newest_row_and_not_the_largest(
     assert said.evidence["last_priority"] == ["desk/1/tickets/acc_birchvale-2"]
 
 
+def test_latest_within_a_window_is_unknown_when_the_newest_row_is_older(
+    a_hub: Make, an_account: Make, a_config: Make
+):
+    account = an_account(tickets=["2026-03-07"])
+
+    values = a_hub(a_config(PRIMITIVES)).knows(account).judge(account, TODAY).values
+
+    assert values["last_subject"] is None
+    assert values["last_priority"] == "normal"
+
+
 def test_each_primitive_gives_what_the_page_says(
     a_hub: Make, an_account: Make, a_bill: Make, a_config: Make
 ):
